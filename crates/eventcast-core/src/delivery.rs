@@ -1,0 +1,135 @@
+//! What a session hands out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::format::Format;
+use crate::id::Position;
+use crate::name::ChannelName;
+use crate::stored::{StoredEvent, encode};
+
+/// One step of a session: an event, or something its reader has to know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// The session ends here; nothing follows.
+    End(End),
+    /// An event.
+    Event(Arc<StoredEvent>),
+    /// Events that will not be delivered, in their place.
+    Gap(Gap),
+    /// A sign of life of an idle connection. Made by drivers, never by a session.
+    Heartbeat,
+    /// The first block of a connection. Made by [`Session::opening`](crate::Session::opening).
+    Open(Open),
+    /// The position moved although nothing was delivered, and resuming from the one told before
+    /// could soon give a false gap.
+    Position(Position),
+}
+
+impl Delivery {
+    /// The bytes in a format: an event's shared ones, or freshly encoded.
+    #[must_use]
+    pub fn encoded(&self, format: &dyn Format) -> Bytes {
+        match self {
+            Self::Event(event) => event.encoded(format),
+            _ => encode(self, format),
+        }
+    }
+}
+
+/// A loss: events of one channel that this session will not deliver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// The channel whose events are lost.
+    pub channel: ChannelName,
+    /// Why.
+    pub reason: GapReason,
+    /// How many, where that is known.
+    pub missed: Option<u64>,
+    /// The session's position after the gap. Absent while a gap of the same opening is still to
+    /// come: until the last of them is read, the reader keeps the id it resumed with, and a cut
+    /// brings them all again.
+    pub position: Option<Position>,
+}
+
+/// Reads as `gap in CHANNEL: REASON, N missed`.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gap in {}: {}", self.channel, self.reason.as_str())?;
+        match self.missed {
+            Some(missed) => write!(f, ", {missed} missed"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why events are lost to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// The resume id is of another run of the log, whose events this one cannot account for.
+    Epoch,
+    /// The connected reader was so slow that the log trimmed what it had not read yet.
+    Slow,
+    /// What follows the resume id was trimmed from the log before the session began.
+    Trimmed,
+    /// The resume id was never given by this log.
+    Unknown,
+}
+
+impl GapReason {
+    /// The reason's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Slow => "slow",
+            Self::Trimmed => "trimmed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The first block's content: where the session stands and what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Open {
+    /// The starting position, so that a reader cut before its first event loses nothing. Absent
+    /// when the id it resumed with cannot be honoured: gaps follow and bring a new one.
+    pub position: Option<Position>,
+    /// The session's channels, in the order they were named.
+    pub channels: Vec<ChannelName>,
+    /// How often an idle connection gives a sign of life; the transport sets it.
+    pub heartbeat: Option<Duration>,
+    /// How long a reader should wait before it reconnects; the transport sets it.
+    pub retry: Option<Duration>,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The server closed the session; coming back is of no use for now.
+    Closed,
+    /// The server is going away or making room: come back after `retry`.
+    Draining {
+        /// How long to wait before reconnecting, if the server says.
+        retry: Option<Duration>,
+    },
+}
+
+impl End {
+    /// The end's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Draining { .. } => "draining",
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The futures that keep a hub going.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::hub::{Hub, Log};
+use crate::shard::Shard;
+use crate::time::{Sleep, Timer};
+
+/// A part of a hub's background work; see [`Hub::drivers`]. Ends when the hub is gone.
+#[must_use = "a driver does nothing unless it is spawned"]
+pub struct Driver(Work);
+
+enum Work {
+    Dispatch(Arc<Shard>),
+    Maintain {
+        log: Weak<Log>,
+        timer: Arc<dyn Timer>,
+        interval: Duration,
+        sleep: Sleep,
+    },
+}
+
+impl Hub {
+    /// The hub's background work, each future to be spawned on its own: one dispatcher a shard
+    /// and one that removes what is too old. Empty after the first call.
+    ///
+    /// Dropping a dispatcher hands its work back to publishers; nothing is lost.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use eventcast_core::{Hub, Sleep, Timer};
+    /// # struct TokioTimer;
+    /// # impl Timer for TokioTimer {
+    /// #     fn sleep(&self, duration: Duration) -> Sleep { Box::pin(tokio::time::sleep(duration)) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let hub = Hub::new();
+    /// for driver in hub.drivers(TokioTimer) {
+    ///     tokio::spawn(driver);
+    /// }
+    /// # }
+    /// ```
+    pub fn drivers(&self, timer: impl Timer) -> Vec<Driver> {
+        if !self.take_drivers() {
+            return Vec::new();
+        }
+        let timer: Arc<dyn Timer> = Arc::new(timer);
+        let parts = self.log.maintenance_parts();
+        let longest = Duration::from_secs(5);
+        let round = (self.log.config.retention.age() / 4)
+            .min(self.log.config.collect_after / 4)
+            .clamp(parts * Duration::from_millis(1), longest);
+        let interval = round / parts;
+        let maintain = Work::Maintain {
+            log: Arc::downgrade(&self.log),
+            sleep: timer.sleep(interval),
+            timer,
+            interval,
+        };
+        let dispatch = self.log.shards.iter().map(|shard| {
+            shard.attach_driver();
+            Work::Dispatch(Arc::clone(shard))
+        });
+        dispatch.chain([maintain]).map(Driver).collect()
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Work::Dispatch(shard) => shard.poll_drive(cx),
+            Work::Maintain {
+                log,
+                timer,
+                interval,
+                sleep,
+            } => loop {
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                let Some(log) = log.upgrade() else {
+                    return Poll::Ready(());
+                };
+                log.maintain();
+                *sleep = timer.sleep(*interval);
+            },
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Work::Dispatch(shard) = &self.0 {
+            shard.detach_driver();
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Work::Dispatch(_) => "Driver(dispatch)",
+            Work::Maintain { .. } => "Driver(maintain)",
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! What a user publishes.
+
+use bytes::Bytes;
+
+use crate::name::{EventName, NameError};
+
+/// An event to publish: a payload and, if wanted, a name.
+///
+/// ```
+/// use eventcast_core::Event;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let plain = Event::text("hello");
+/// let named = Event::binary(vec![0, 1, 2]).named("frame")?;
+/// assert_eq!(named.name().map(|name| name.as_str()), Some("frame"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    name: Option<EventName>,
+    payload: Payload,
+}
+
+impl Event {
+    /// An event with a payload and no name.
+    #[must_use]
+    pub fn new(payload: Payload) -> Self {
+        Self {
+            name: None,
+            payload,
+        }
+    }
+
+    /// A text. Over SSE each CR, LF or CRLF in it arrives as one LF; every other transport
+    /// delivers it unchanged.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(Payload::text(text))
+    }
+
+    /// Bytes. Transports that carry only text send them as base64, marked as such.
+    #[must_use]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Payload::binary(bytes))
+    }
+
+    /// A value as JSON.
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")] {
+    /// use eventcast_core::Event;
+    ///
+    /// let event = Event::json(&[1, 2]).unwrap();
+    /// assert_eq!(event.payload().as_str(), Some("[1,2]"));
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`JsonError`] when the value cannot be written as JSON (a map with keys that are no
+    /// strings, or its own `Serialize` fails).
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        let text = serde_json::to_vec(value).map_err(JsonError)?;
+        Ok(Self::new(Payload {
+            kind: PayloadKind::Json,
+            bytes: text.into(),
+        }))
+    }
+
+    /// The same event with a name.
+    ///
+    /// # Errors
+    /// [`NameError`] when the name breaks the rules of [`EventName`].
+    pub fn named(
+        mut self,
+        name: impl TryInto<EventName, Error: Into<NameError>>,
+    ) -> Result<Self, NameError> {
+        self.name = Some(name.try_into().map_err(Into::into)?);
+        Ok(self)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> Option<&EventName> {
+        self.name.as_ref()
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+}
+
+/// A payload: text, one JSON value, or bytes. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    kind: PayloadKind,
+    bytes: Bytes,
+}
+
+impl Payload {
+    /// A text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            kind: PayloadKind::Text,
+            bytes: text.into().into_bytes().into(),
+        }
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            kind: PayloadKind::Binary,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// One JSON value, as text that is checked and kept as it is, but for line ends between
+    /// tokens, which become spaces so that the value stays on one line.
+    ///
+    /// # Errors
+    /// [`JsonError`] when the text is not exactly one JSON value.
+    #[cfg(feature = "json")]
+    pub fn json_text(text: impl Into<String>) -> Result<Self, JsonError> {
+        let text = text.into();
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(JsonError)?;
+        let mut bytes = text.into_bytes();
+        for byte in &mut bytes {
+            // A valid JSON string holds no raw line end, so these stand between tokens.
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+        Ok(Self {
+            kind: PayloadKind::Json,
+            bytes: bytes.into(),
+        })
+    }
+
+    /// Which of the three it is.
+    #[must_use]
+    pub fn kind(&self) -> PayloadKind {
+        self.kind
+    }
+
+    /// Its bytes: UTF-8 for text and JSON.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The text of a text or JSON payload; `None` for bytes.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self.kind {
+            PayloadKind::Binary => None,
+            PayloadKind::Json | PayloadKind::Text => {
+                Some(std::str::from_utf8(&self.bytes).expect("text payloads are made of strings"))
+            }
+        }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// What a payload's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PayloadKind {
+    /// Bytes of any kind.
+    Binary,
+    /// Exactly one JSON value, on one line.
+    Json,
+    /// UTF-8 text.
+    Text,
+}
+
+/// Not JSON: the publisher is at fault, and a retry is of no use.
+#[cfg(feature = "json")]
+#[derive(Debug, thiserror::Error)]
+#[error("the payload is not one JSON value")]
+pub struct JsonError(#[source] serde_json::Error);
+
+#[cfg(all(test, feature = "json"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_checked_and_kept_on_one_line() {
+        let payload = Payload::json_text("{\r\n \"a\": 1.0e3}").unwrap();
+        assert_eq!(payload.as_str(), Some("{   \"a\": 1.0e3}"));
+        for bad in ["", "{", "1 2", "\"a\nb\"", "nul"] {
+            assert!(Payload::json_text(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Wire formats.
+
+use crate::delivery::Delivery;
+
+/// Turns deliveries into the bytes of one wire format.
+///
+/// An event's bytes are made once and shared by all connections of the format, so nothing in them
+/// may depend on the connection: a variant that depends on an option is a format of its own, with
+/// an [id](Format::id) of its own.
+///
+/// # Contract
+/// - The same event always gives the same bytes.
+/// - A [`Delivery::Gap`] must reach the client in some form: leaving it out is silent loss. A
+///   format that cannot carry gaps belongs to a transport that ends instead.
+/// - Writing nothing is right for what the format has no form for, such as a heartbeat.
+///
+/// # Examples
+/// ```
+/// use eventcast_core::{Delivery, Format, FormatId};
+///
+/// #[derive(Debug)]
+/// struct Lines;
+///
+/// impl Format for Lines {
+///     fn id(&self) -> FormatId {
+///         FormatId::new("example.lines")
+///     }
+///
+///     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
+///         match delivery {
+///             Delivery::Event(event) => {
+///                 out.extend_from_slice(event.payload().as_bytes());
+///                 out.push(b'\n');
+///             }
+///             Delivery::Gap(gap) => out.extend_from_slice(format!("! {gap}\n").as_bytes()),
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
+pub trait Format: Send + Sync {
+    /// Names the format among all formats that a hub's connections use.
+    fn id(&self) -> FormatId;
+
+    /// Appends the delivery's bytes to `out`.
+    fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>);
+}
+
+/// A format's identity: a name, unique by convention (`crate.variant`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FormatId(&'static str);
+
+impl FormatId {
+    /// The identity with this name.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+}

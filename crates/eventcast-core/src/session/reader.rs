@@ -1,0 +1,408 @@
+//! The session: what a connection, or code in this process, reads from.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use slab::Slab;
+
+use super::builder::Beginning;
+use super::merge::Budget;
+use super::signal::{SessionHandle, Signal, Slot};
+use super::subscription::{Origin, Subscription};
+use crate::delivery::{Delivery, End, Gap, GapReason, Open};
+use crate::error::SubscribeError;
+use crate::hub::{Hub, Log};
+use crate::id::Position;
+use crate::name::{ChannelName, NameError};
+
+/// One reader of a hub: any number of channels, delivered in the one order of their ids.
+///
+/// A session is a cursor into the log, not a queue: replay and live are the same read, and a
+/// reader that stops costs nothing but its place. When it reads on and the log has trimmed what it
+/// missed, it finds a [`Gap`].
+///
+/// Connections read batches with [`poll_batch`](Self::poll_batch); code in this process can use
+/// the session as a [`Stream`], which ends after [`Delivery::End`].
+///
+/// # Ordering
+/// Events come in the order of their ids, so a live channel waits behind another channel's
+/// backlog in the same session. Who wants both at once opens two sessions.
+///
+/// # Cancel safety
+/// Nothing is taken from the session before it is handed out: a `next()` future may be dropped.
+///
+/// # Examples
+/// A reader that is slower than retention is told what it lost:
+/// ```
+/// use eventcast_core::{Delivery, Event, GapReason, Hub, HubConfig, Retention};
+/// use futures_util::StreamExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = HubConfig::new().with_retention(Retention::new().with_count(2));
+/// let hub = Hub::with_config(config);
+/// let mut session = hub.subscribe("ticker")?;
+/// for n in 1..=5 {
+///     hub.publish("ticker", Event::text(n.to_string())).await?;
+/// }
+/// let Some(Delivery::Gap(gap)) = session.next().await else { panic!() };
+/// assert_eq!((gap.reason, gap.missed), (GapReason::Slow, Some(3)));
+/// let Some(Delivery::Event(event)) = session.next().await else { panic!() };
+/// assert_eq!(event.payload().as_str(), Some("4"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Session {
+    pub(super) log: Arc<Log>,
+    pub(super) shard: usize,
+    pub(super) signal: Arc<Signal>,
+    pub(super) subscriptions: Slab<Subscription>,
+    /// Subscriptions that are not armed: they may have something.
+    pub(super) active: Vec<u32>,
+    /// The position that the reader was last given.
+    pub(super) position: u64,
+    /// What the session began with, until the first channels are attached.
+    beginning: Beginning,
+    /// Gaps of a resume that cannot be honoured, before anything else.
+    opening_gaps: VecDeque<Gap>,
+    generation: u32,
+    marked: Vec<Slot>,
+    /// Deliveries of a batch that the stream has not handed out yet.
+    buffered: VecDeque<Delivery>,
+    ended: bool,
+}
+
+/// How much one batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At most so many deliveries; at least one.
+    pub events: usize,
+    /// No further delivery once so many bytes are gathered.
+    pub bytes: usize,
+}
+
+impl Default for BatchLimits {
+    /// 64 deliveries, 64 KiB.
+    fn default() -> Self {
+        Self {
+            events: 64,
+            bytes: 64 << 10,
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(hub: &Hub, committed: u64, beginning: Beginning) -> Self {
+        let position = match beginning {
+            Beginning::Resumed(sequence) => sequence,
+            Beginning::First | Beginning::Broken(_) => committed,
+        };
+        Self {
+            shard: hub.log.assign_shard(),
+            log: Arc::clone(&hub.log),
+            signal: Arc::default(),
+            subscriptions: Slab::new(),
+            active: Vec::new(),
+            position,
+            beginning,
+            opening_gaps: VecDeque::new(),
+            generation: 0,
+            marked: Vec::new(),
+            buffered: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// The first block of a connection: where the session stands and what it carries.
+    #[must_use]
+    pub fn opening(&self) -> Open {
+        Open {
+            position: self.honoured_position(),
+            channels: self.channels(),
+            heartbeat: None,
+            retry: None,
+        }
+    }
+
+    /// The session's channels, in the order in which they were added.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ChannelName> {
+        let mut subscriptions: Vec<_> = self.subscriptions.iter().map(|(_, s)| s).collect();
+        subscriptions.sort_by_key(|subscription| subscription.slot.generation);
+        subscriptions
+            .into_iter()
+            .map(|subscription| subscription.ring.name.clone())
+            .collect()
+    }
+
+    /// The position that the reader was last given: resuming there loses nothing and repeats
+    /// nothing. `None` while gaps of a resume that cannot be honoured are still to come.
+    #[must_use]
+    pub fn honoured_position(&self) -> Option<Position> {
+        let broken = matches!(self.beginning, Beginning::Broken(_));
+        (!broken && self.opening_gaps.is_empty()).then(|| self.log.position(self.position))
+    }
+
+    /// Adds channels to the running session, at its present position, which is returned: a channel
+    /// delivers what follows it. All are added or none; a channel that is in the session already
+    /// stays as it is, so asking again is safe.
+    ///
+    /// The first channels of a session that was opened without any begin where the session was
+    /// told to resume.
+    ///
+    /// # Errors
+    /// [`SubscribeError`] when a name is not valid or a limit is met.
+    pub fn subscribe<N>(
+        &mut self,
+        channels: impl IntoIterator<Item = N>,
+    ) -> Result<Option<Position>, SubscribeError>
+    where
+        N: TryInto<ChannelName, Error: Into<NameError>>,
+    {
+        self.settle();
+        let origin = match self.beginning {
+            Beginning::Broken(GapReason::Epoch) => Origin::TrimMark,
+            _ => Origin::Sequence(self.position),
+        };
+        let names: Result<Vec<_>, _> = channels
+            .into_iter()
+            .map(|channel| channel.try_into().map_err(Into::into))
+            .collect();
+        self.attach(names?.into_iter().map(|name| (name, origin)))?;
+        Ok(self.honoured_position())
+    }
+
+    /// Removes a channel; `false` when it is not in the session. What it has in a batch that is
+    /// already handed out stays there.
+    pub fn unsubscribe(&mut self, channel: &str) -> bool {
+        let Some(key) = self.find(channel) else {
+            return false;
+        };
+        let subscription = self.subscriptions.remove(key);
+        self.active.retain(|index| *index as usize != key);
+        self.opening_gaps
+            .retain(|gap| gap.channel.as_str() != channel);
+        self.position_last_opening_gap();
+        subscription.detach(&self.log, self.shard);
+        true
+    }
+
+    /// A handle that can end the session from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle::new(Arc::clone(&self.signal))
+    }
+
+    /// Appends what is ready, in order, to `out`: at least one delivery when it returns ready, but
+    /// for a session that has ended. After [`Delivery::End`] it is always ready and adds nothing.
+    pub fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: BatchLimits,
+        out: &mut Vec<Delivery>,
+    ) -> Poll<()> {
+        if self.ended {
+            return Poll::Ready(());
+        }
+        let before = out.len();
+        let mut budget = Budget::new(limits);
+        loop {
+            // The dispatched number first, then the marks: whoever is behind it is marked by now.
+            let dispatched = match self.subscriptions.len() {
+                0 | 1 => u64::MAX,
+                _ => self.log.dispatched(self.shard),
+            };
+            if let Some(end) = self.take_marks(cx) {
+                self.ended = true;
+                out.push(Delivery::End(end));
+                return Poll::Ready(());
+            }
+            out.extend(self.opening_gaps.drain(..).map(Delivery::Gap));
+            let waits = match self.subscriptions.len() {
+                0 | 1 => {
+                    self.read_single(&mut budget, out);
+                    None
+                }
+                _ => self.read_merged(dispatched, &mut budget, out),
+            };
+            if out.len() > before {
+                return Poll::Ready(());
+            }
+            match waits {
+                Some(sequence) if !self.log.shards[self.shard].block(&self.signal, sequence) => {}
+                _ => return Poll::Pending,
+            }
+        }
+    }
+
+    /// What an idle connection should send: a plain sign of life, or, when the position it was
+    /// given could soon give a false gap, the present one.
+    #[must_use]
+    pub fn heartbeat(&mut self) -> Delivery {
+        // Its channels' own trim marks need no look: what they trimmed was delivered by now.
+        if self.position < self.log.next_floor() && self.settle() {
+            return Delivery::Position(self.log.position(self.position));
+        }
+        Delivery::Heartbeat
+    }
+
+    /// Moves the position of an idle session on to what is dispatched; `true` when it moved.
+    fn settle(&mut self) -> bool {
+        let dispatched = self.log.dispatched(self.shard);
+        let idle = !self.subscriptions.is_empty()
+            && self.active.is_empty()
+            && self.opening_gaps.is_empty()
+            && !self.signal.has_marks();
+        let moved = idle && dispatched > self.position;
+        if moved {
+            self.position = dispatched;
+        }
+        moved
+    }
+
+    /// After the first channels: a first connect starts at the lowest of its channels' starts.
+    pub(super) fn settle_start(&mut self) {
+        if let Beginning::First = self.beginning {
+            let starts = self.subscriptions.iter().map(|(_, s)| s.cursor.sequence);
+            self.position = starts.min().unwrap_or(self.position);
+        }
+    }
+
+    pub(super) fn attach(
+        &mut self,
+        channels: impl Iterator<Item = (ChannelName, Origin)>,
+    ) -> Result<(), SubscribeError> {
+        let mut added = Vec::new();
+        let result = channels
+            .filter_map(|(name, origin)| self.attach_one(&name, origin, &mut added).err())
+            .next();
+        if let Some(error) = result {
+            for key in added {
+                let subscription = self.subscriptions.remove(key);
+                self.active.retain(|index| *index as usize != key);
+                subscription.detach(&self.log, self.shard);
+            }
+            return Err(error);
+        }
+        if let Beginning::Broken(reason) = self.beginning
+            && !added.is_empty()
+        {
+            self.begin_after_gaps(reason, &added);
+        }
+        Ok(())
+    }
+
+    fn attach_one(
+        &mut self,
+        name: &ChannelName,
+        origin: Origin,
+        added: &mut Vec<usize>,
+    ) -> Result<(), SubscribeError> {
+        if self.find(name.as_str()).is_some() {
+            return Ok(());
+        }
+        let limit = self.log.config.max_session_channels;
+        if self.subscriptions.len() >= limit {
+            return Err(SubscribeError::SessionFull { limit });
+        }
+        let entry = self.subscriptions.vacant_entry();
+        let slot = Slot {
+            index: entry.key() as u32,
+            generation: self.generation,
+        };
+        self.generation = self.generation.wrapping_add(1);
+        let subscription = Subscription::attach(&self.log, name, slot, origin).ok_or(
+            SubscribeError::TooManyChannels {
+                limit: self.log.config.max_channels,
+            },
+        )?;
+        added.push(entry.key());
+        self.active.push(slot.index);
+        entry.insert(subscription);
+        Ok(())
+    }
+
+    /// Announces a broken resume for every channel. Only the last gap carries a position: a reader
+    /// that is cut before it comes back with the id it had, and is told of them all again.
+    fn begin_after_gaps(&mut self, reason: GapReason, added: &[usize]) {
+        self.beginning = Beginning::First;
+        self.settle_start();
+        self.opening_gaps = added
+            .iter()
+            .map(|key| Gap {
+                channel: self.subscriptions[*key].ring.name.clone(),
+                reason,
+                missed: None,
+                position: None,
+            })
+            .collect();
+        self.position_last_opening_gap();
+    }
+
+    fn position_last_opening_gap(&mut self) {
+        let position = self.log.position(self.position);
+        if let Some(last) = self.opening_gaps.back_mut() {
+            last.position = Some(position);
+        }
+    }
+
+    /// Takes the marks of dispatchers and leaves the waker; returns how to end, if so told.
+    fn take_marks(&mut self, cx: &Context<'_>) -> Option<End> {
+        let end = self.signal.take_marked(cx.waker(), &mut self.marked);
+        for slot in self.marked.drain(..) {
+            if let Some(subscription) = self.subscriptions.get_mut(slot.index as usize)
+                && subscription.slot == slot
+            {
+                subscription.armed = None;
+                self.active.push(slot.index);
+            }
+        }
+        end
+    }
+
+    fn find(&self, channel: &str) -> Option<usize> {
+        self.subscriptions
+            .iter()
+            .find(|(_, subscription)| subscription.ring.name.as_str() == channel)
+            .map(|(key, _)| key)
+    }
+}
+
+impl Stream for Session {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if self.buffered.is_empty() {
+            let mut batch = Vec::new();
+            if self
+                .poll_batch(cx, BatchLimits::default(), &mut batch)
+                .is_pending()
+            {
+                return Poll::Pending;
+            }
+            self.buffered = batch.into();
+        }
+        Poll::Ready(self.buffered.pop_front())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for subscription in self.subscriptions.drain() {
+            subscription.detach(&self.log, self.shard);
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("position", &self.log.position(self.position))
+            .field("channels", &self.channels())
+            .finish_non_exhaustive()
+    }
+}
