@@ -158,9 +158,7 @@ impl Payload {
     pub fn as_str(&self) -> Option<&str> {
         match self.kind {
             PayloadKind::Binary => None,
-            PayloadKind::Json | PayloadKind::Text => {
-                Some(std::str::from_utf8(&self.bytes).expect("text payloads are made of strings"))
-            }
+            PayloadKind::Json | PayloadKind::Text => std::str::from_utf8(&self.bytes).ok(),
         }
     }
 

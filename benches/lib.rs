@@ -1,0 +1,1 @@
+//! The benchmarks: run one with `cargo bench --bench NAME`.

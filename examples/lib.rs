@@ -1,0 +1,1 @@
+//! The examples are programs: run one with `cargo run --example NAME`.
