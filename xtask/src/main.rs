@@ -1,2 +1,79 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask` lists them.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "elapsed time and deadlines of real processes are measured here, nothing is simulated"
+)]
+
+mod examples;
+mod failure;
+mod process;
+mod steps;
+mod tools;
+mod wire;
+mod workspace;
+
+use std::process::ExitCode;
+
+use crate::steps::{Options, STEPS};
+use crate::workspace::Workspace;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        None | Some("help" | "--help" | "-h") => {
+            print!("{}", usage());
+            ExitCode::SUCCESS
+        }
+        Some("test") => test(&args[1..]),
+        Some(other) => misused(&format!("there is no command `{other}`")),
+    }
+}
+
+fn test(args: &[String]) -> ExitCode {
+    let mut options = Options::default();
+    for arg in args {
+        match arg.as_str() {
+            "--full" => options.full = true,
+            "--install" => options.install = true,
+            "--help" | "-h" => {
+                print!("{}", usage());
+                return ExitCode::SUCCESS;
+            }
+            name => match STEPS.iter().find(|step| step.name == name) {
+                Some(step) => options.only.push(step.name),
+                None if name.starts_with('-') => {
+                    return misused(&format!("there is no flag `{name}`"));
+                }
+                None => return misused(&format!("there is no step `{name}`")),
+            },
+        }
+    }
+    steps::run(&Workspace::here(), &options)
+}
+
+fn misused(complaint: &str) -> ExitCode {
+    eprintln!("xtask: {complaint}\n");
+    eprint!("{}", usage());
+    ExitCode::from(2)
+}
+
+fn usage() -> String {
+    let mut text = String::from(
+        "Usage: cargo xtask COMMAND\n\n\
+         Commands:\n  \
+           test [STEP…] [--full] [--install]   the whole check, or only the named steps\n\n\
+         Flags:\n  \
+           --full      the long checks too\n  \
+           --install   install what a step needs and this system lacks (Debian packages)\n\n\
+         Steps, in order:\n",
+    );
+    for step in STEPS {
+        text.push_str(&format!("  {:<10}{}\n", step.name, step.about));
+    }
+    text
+}

@@ -1,1 +1,28 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod access;
+mod body;
+mod client;
+mod config;
+mod origin;
+mod problem;
+mod publish;
+mod registry;
+mod server;
+mod service;
+mod subscribe;
+mod target;
+mod timer;
+
+pub use access::{Authorizer, Denied, Permissions, SubscribeOnly};
+pub use body::ResponseBody;
+pub use config::ServiceConfig;
+pub use origin::AllowedOrigins;
+pub use server::{Server, ServerConfig};
+pub use service::{EventService, Subscribers};
+pub use timer::TokioTimer;
+
+pub use eventcast_core::*;
+pub use eventcast_sse as sse;
+pub use eventcast_ws as ws;

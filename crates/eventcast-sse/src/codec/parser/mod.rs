@@ -1,0 +1,12 @@
+//! From the bytes of an event stream back to events.
+
+mod config;
+mod error;
+mod event;
+mod line;
+mod stream;
+
+pub use config::ParserConfig;
+pub use error::{DecodeError, ParseError};
+pub use event::ParsedEvent;
+pub use stream::Parser;

@@ -1,0 +1,132 @@
+//! What a connection is told and how often.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use crate::codec::SseFormat;
+
+/// The settings of a response; the same for any number of connections.
+///
+/// ```
+/// use std::time::Duration;
+/// use eventcast_sse::{SseConfig, SseFormat};
+///
+/// let config = SseConfig::new()
+///     .with_format(SseFormat::Json)
+///     .with_heartbeat(Duration::from_secs(25));
+/// assert_eq!(config.retry(), Duration::from_secs(2));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct SseConfig {
+    heartbeat: Duration,
+    retry: Duration,
+    format: SseFormat,
+}
+
+impl SseConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            format: SseFormat::default(),
+        }
+    }
+
+    /// How long a connection may be silent, 15 seconds by default; at least 10 ms.
+    ///
+    /// Too long, and proxies cut idle connections (many after 60 seconds, some after 30) and a
+    /// client that vanished is noticed late; too short only costs traffic.
+    pub fn with_heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat.max(SHORTEST_HEARTBEAT);
+        self
+    }
+
+    /// How long clients wait before they reconnect, 2 seconds by default. Each connection is told
+    /// a time between half of it and one and a half, so that clients that lost the same server do
+    /// not come back all at once.
+    ///
+    /// Too short, and a restart brings a rush; too long, and clients miss what happens meanwhile.
+    pub fn with_retry(mut self, retry: Duration) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The format of the events, plain by default.
+    pub fn with_format(mut self, format: SseFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// How long a connection may be silent.
+    #[must_use]
+    pub fn heartbeat(self) -> Duration {
+        self.heartbeat
+    }
+
+    /// How long clients wait before they reconnect, in the middle.
+    #[must_use]
+    pub fn retry(self) -> Duration {
+        self.retry
+    }
+
+    /// The format of the events.
+    #[must_use]
+    pub fn format(self) -> SseFormat {
+        self.format
+    }
+
+    /// The time to tell one connection.
+    pub(crate) fn spread_retry(self) -> Duration {
+        // The standard hasher's keys are the operating system's entropy.
+        let random = RandomState::new().build_hasher().finish();
+        spread(self.retry, random)
+    }
+}
+
+impl Default for SseConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// From half of `middle` to one and a half of it, evenly over `random`.
+fn spread(middle: Duration, random: u64) -> Duration {
+    let millis = u64::try_from(middle.as_millis()).unwrap_or(u64::MAX);
+    let share = (u128::from(millis) * u128::from(random)) >> u64::BITS;
+    Duration::from_millis((millis / 2).saturating_add(share as u64))
+}
+
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_is_spread_by_half_to_either_side() {
+        let base = Duration::from_secs(2);
+        assert_eq!(spread(base, 0), Duration::from_millis(1000));
+        assert_eq!(spread(base, 1 << 63), Duration::from_millis(2000));
+        assert_eq!(spread(base, u64::MAX), Duration::from_millis(2999));
+        assert_eq!(spread(Duration::ZERO, u64::MAX), Duration::ZERO);
+        assert_eq!(
+            spread(Duration::MAX, u64::MAX),
+            Duration::from_millis(u64::MAX)
+        );
+    }
+
+    #[test]
+    fn connections_are_told_different_times() {
+        let config = SseConfig::new().with_retry(Duration::from_secs(1000));
+        let first = config.spread_retry();
+        assert!((0..10).any(|_| config.spread_retry() != first));
+    }
+
+    #[test]
+    fn a_heartbeat_of_zero_does_not_spin() {
+        let config = SseConfig::new().with_heartbeat(Duration::ZERO);
+        assert_eq!(config.heartbeat(), SHORTEST_HEARTBEAT);
+    }
+}

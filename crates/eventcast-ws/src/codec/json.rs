@@ -1,0 +1,192 @@
+//! The JSON envelope, from server to client.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use eventcast_core::{
+    ChannelName, Delivery, End, Format, FormatId, Gap, Open, Payload, PayloadKind, Position,
+    StoredEvent,
+};
+
+use super::frame::{self, Opcode};
+
+/// Deliveries as whole WebSocket frames around JSON objects: see the crate's documentation.
+///
+/// The frame is part of the bytes, so connections share it all and copy nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonFormat;
+
+impl Format for JsonFormat {
+    fn id(&self) -> FormatId {
+        FormatId::new("ws.json")
+    }
+
+    fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
+        match delivery {
+            Delivery::Event(event) => encode_event(event, out),
+            Delivery::Open(open) => message(out, |object| encode_open(open, object)),
+            Delivery::Gap(gap) => message(out, |object| encode_gap(gap, object)),
+            Delivery::Position(position) => {
+                message(out, |object| {
+                    object.string("type", "position");
+                    object.position("id", Some(*position));
+                });
+            }
+            Delivery::End(End::Draining { retry }) => {
+                message(out, |object| {
+                    object.string("type", "draining");
+                    object.millis("retry", *retry);
+                });
+            }
+            Delivery::Heartbeat => frame::write(out, Opcode::Ping, b""),
+            _ => {}
+        }
+    }
+}
+
+/// A JSON object in the making.
+pub(crate) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    separator: u8,
+}
+
+impl Object<'_> {
+    pub(crate) fn string(&mut self, key: &str, value: &str) {
+        self.key(key);
+        write_string(self.out, value);
+    }
+
+    /// Keys and values that hold nothing to escape.
+    fn verbatim(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value);
+        self.out.push(b'"');
+    }
+
+    pub(crate) fn raw(&mut self, key: &str, value: &[u8]) {
+        self.key(key);
+        self.out.extend_from_slice(value);
+    }
+
+    pub(crate) fn position(&mut self, key: &str, position: Option<Position>) {
+        if let Some(position) = position {
+            self.verbatim(key, position.text().as_bytes());
+        }
+    }
+
+    pub(crate) fn channels(&mut self, key: &str, channels: &[ChannelName]) {
+        self.key(key);
+        self.out.push(b'[');
+        for (index, channel) in channels.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            write_string(self.out, channel.as_str());
+        }
+        self.out.push(b']');
+    }
+
+    fn number(&mut self, key: &str, number: Option<u64>) {
+        if let Some(number) = number {
+            self.raw(key, number.to_string().as_bytes());
+        }
+    }
+
+    fn millis(&mut self, key: &str, duration: Option<Duration>) {
+        self.number(key, duration.map(|duration| duration.as_millis() as u64));
+    }
+
+    fn payload(&mut self, payload: &Payload) {
+        let bytes = payload.as_bytes();
+        match payload.kind() {
+            PayloadKind::Binary => {
+                self.verbatim("encoding", b"base64");
+                self.key("data");
+                self.out.push(b'"');
+                write_base64(self.out, bytes);
+                self.out.push(b'"');
+            }
+            PayloadKind::Json => {
+                // Unmarked, a JSON string would read as a text.
+                if bytes.trim_ascii_start().first() == Some(&b'"') {
+                    self.verbatim("encoding", b"json");
+                }
+                self.raw("data", bytes);
+            }
+            PayloadKind::Text => self.string("data", payload.as_str().unwrap_or_default()),
+        }
+    }
+
+    fn key(&mut self, key: &str) {
+        self.out.push(self.separator);
+        self.separator = b',';
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+}
+
+/// Appends a text frame with one JSON object of at least one field.
+pub(crate) fn message(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    sized_message(out, 0, fill);
+}
+
+fn sized_message(out: &mut Vec<u8>, expected: usize, fill: impl FnOnce(&mut Object<'_>)) {
+    frame::write_text(out, expected, |out| {
+        let mut object = Object {
+            out,
+            separator: b'{',
+        };
+        fill(&mut object);
+        object.out.push(b'}');
+    });
+}
+
+fn encode_event(event: &StoredEvent, out: &mut Vec<u8>) {
+    let payload = event.payload();
+    let length = match payload.kind() {
+        PayloadKind::Binary => payload.len() / 3 * 4,
+        PayloadKind::Json | PayloadKind::Text => payload.len(),
+    };
+    sized_message(out, length + EVENT_ENVELOPE, |object| {
+        object.position("id", Some(event.id()));
+        object.string("channel", event.channel().as_str());
+        if let Some(name) = event.name() {
+            object.string("event", name.as_str());
+        }
+        object.payload(payload);
+    });
+}
+
+fn encode_open(open: &Open, object: &mut Object<'_>) {
+    object.string("type", "open");
+    object.position("id", open.position);
+    object.channels("channels", &open.channels);
+    object.millis("heartbeat", open.heartbeat);
+    object.millis("retry", open.retry);
+}
+
+fn encode_gap(gap: &Gap, object: &mut Object<'_>) {
+    object.string("type", "gap");
+    object.position("id", gap.position);
+    object.string("channel", gap.channel.as_str());
+    object.string("reason", gap.reason.as_str());
+    object.number("missed", gap.missed);
+}
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a string is JSON and a vector takes it");
+}
+
+fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("base64 takes four bytes for every three begun");
+}
+
+/// What id, keys and a short channel name come to: only the guess at the header hangs on it.
+const EVENT_ENVELOPE: usize = 60;

@@ -1,0 +1,65 @@
+//! Answers to requests.
+
+use bytes::Bytes;
+use eventcast_core::{ChannelName, Position};
+
+use super::json::{Object, message};
+use super::request::RequestRef;
+use crate::refusal::Refusal;
+
+/// An answer to a request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Error(Refusal),
+    Pong,
+    Published(Position),
+    Subscribed(Channels),
+    Unsubscribed(Channels),
+}
+
+/// What a session carries after a request.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) position: Option<Position>,
+}
+
+impl Reply {
+    /// The answer's frame.
+    pub(crate) fn encode(&self, reference: Option<&RequestRef>) -> Bytes {
+        let mut out = Vec::with_capacity(96);
+        message(&mut out, |object| {
+            object.string("type", self.kind());
+            if let Some(reference) = reference {
+                object.raw("ref", reference.as_json().as_bytes());
+            }
+            self.fields(object);
+        });
+        out.into()
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Error(_) => "error",
+            Self::Pong => "pong",
+            Self::Published(_) => "published",
+            Self::Subscribed(_) => "subscribed",
+            Self::Unsubscribed(_) => "unsubscribed",
+        }
+    }
+
+    fn fields(&self, object: &mut Object<'_>) {
+        match self {
+            Self::Error(refusal) => {
+                object.string("code", refusal.code().as_str());
+                object.string("message", refusal.message());
+            }
+            Self::Pong => {}
+            Self::Published(position) => object.position("id", Some(*position)),
+            Self::Subscribed(set) | Self::Unsubscribed(set) => {
+                object.channels("channels", &set.channels);
+                object.position("id", set.position);
+            }
+        }
+    }
+}

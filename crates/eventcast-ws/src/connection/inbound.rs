@@ -1,0 +1,178 @@
+//! From the client to the session and the handler.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use eventcast_core::{ChannelName, Position};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use super::state::{Connection, Exit};
+use crate::codec::{Action, Channels, Rejected, Reply, Request, RequestRef, decode};
+use crate::config::Mode;
+use crate::end::CloseCode;
+use crate::handler::ClientHandler;
+use crate::refusal::Refusal;
+
+/// A request that its handler works on.
+pub(super) struct PendingReply {
+    reference: Option<RequestRef>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+}
+
+/// What a handler decided.
+enum Outcome {
+    Published(Result<Position, Refusal>),
+    Subscribe(Result<Vec<ChannelName>, Refusal>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Reads and answers what there is, unless a handler is at work or too much waits to be
+    /// written. Returns how much was done.
+    pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
+        let mut done = 0;
+        while done < READS && self.poll_pending(cx) {
+            if self.is_full() {
+                return Ok(done);
+            }
+            match self.read_message(cx) {
+                Ok(message) => self.receive(message, cx)?,
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(done);
+                }
+                Err(error) => return Err(failure(&error)),
+            }
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    /// Answers the request at hand once its handler is done; `false` while it is not.
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pending) = &mut self.pending else {
+            return true;
+        };
+        let Poll::Ready(outcome) = pending.outcome.as_mut().poll(cx) else {
+            return false;
+        };
+        let reference = self.pending.take().and_then(|pending| pending.reference);
+        let reply = match outcome {
+            Outcome::Published(Ok(id)) => Reply::Published(id),
+            Outcome::Subscribe(Ok(channels)) => self.subscribe(channels),
+            Outcome::Published(Err(refusal)) | Outcome::Subscribe(Err(refusal)) => {
+                Reply::Error(refusal)
+            }
+        };
+        self.reply(&reply, reference.as_ref());
+        true
+    }
+
+    fn receive(&mut self, message: Message, cx: &mut Context<'_>) -> Result<(), Exit> {
+        match message {
+            Message::Text(text) if self.config.mode() == Mode::Json => {
+                self.request(&text);
+                Ok(())
+            }
+            Message::Text(_) => Err(unsupported("plain mode takes no messages")),
+            Message::Binary(_) => Err(unsupported("requests are text messages")),
+            Message::Close(frame) => {
+                let code = frame.map(|frame| frame.code.into());
+                // That its answer ends the socket is no news.
+                let _ = self.queue_answers(cx);
+                Err(Exit::PeerClosed(code))
+            }
+            Message::Ping(_) => self.queue_answers(cx).map_err(|error| failure(&error)),
+            Message::Pong(_) | Message::Frame(_) => Ok(()),
+        }
+    }
+
+    fn request(&mut self, text: &str) {
+        let Request { reference, action } = match decode(text) {
+            Ok(request) => request,
+            Err(Rejected { reference, refusal }) => {
+                return self.reply(&Reply::Error(refusal), reference.as_ref());
+            }
+        };
+        let handler = Arc::clone(&self.handler);
+        let outcome: Pin<Box<dyn Future<Output = Outcome> + Send>> = match action {
+            Action::Ping => return self.reply(&Reply::Pong, reference.as_ref()),
+            Action::Unsubscribe { channels } => {
+                let reply = self.unsubscribe(&channels);
+                return self.reply(&reply, reference.as_ref());
+            }
+            Action::Publish { channel, event } => {
+                Box::pin(async move { Outcome::Published(handler.publish(channel, event).await) })
+            }
+            Action::Subscribe { channels } => {
+                Box::pin(async move { Outcome::Subscribe(authorize(&*handler, channels).await) })
+            }
+        };
+        self.pending = Some(PendingReply { reference, outcome });
+    }
+
+    fn subscribe(&mut self, channels: Vec<ChannelName>) -> Reply {
+        match self.session.subscribe(channels) {
+            Ok(position) => Reply::Subscribed(Channels {
+                channels: self.session.channels(),
+                position,
+            }),
+            Err(error) => Reply::Error(error.into()),
+        }
+    }
+
+    fn unsubscribe(&mut self, channels: &[ChannelName]) -> Reply {
+        for channel in channels {
+            self.session.unsubscribe(channel.as_str());
+        }
+        Reply::Unsubscribed(Channels {
+            channels: self.session.channels(),
+            position: self.session.honoured_position(),
+        })
+    }
+
+    fn reply(&mut self, reply: &Reply, reference: Option<&RequestRef>) {
+        self.queue.push(reply.encode(reference));
+    }
+}
+
+impl fmt::Debug for PendingReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingReply")
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn authorize(
+    handler: &dyn ClientHandler,
+    channels: Vec<ChannelName>,
+) -> Result<Vec<ChannelName>, Refusal> {
+    for channel in &channels {
+        handler.authorize_subscribe(channel).await?;
+    }
+    Ok(channels)
+}
+
+/// Tungstenite sends no close frame for its errors: which one is due.
+pub(super) fn failure(error: &Error) -> Exit {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Exit::vanished(),
+        Error::Protocol(_) | Error::AttackAttempt => {
+            Exit::Fail(CloseCode::ProtocolError, "protocol error")
+        }
+        Error::Capacity(_) => Exit::Fail(CloseCode::TooLarge, "message too large"),
+        Error::Utf8(_) => Exit::Fail(CloseCode::InvalidData, "not UTF-8"),
+        _ => Exit::vanished(),
+    }
+}
+
+fn unsupported(reason: &'static str) -> Exit {
+    Exit::Fail(CloseCode::Unsupported, reason)
+}
+
+/// So many messages, then events have their turn.
+const READS: usize = 16;

@@ -1,0 +1,76 @@
+//! From the session to the queue.
+
+use std::cell::Cell;
+use std::task::{Context, Poll};
+
+use eventcast_core::{BatchLimits, Delivery, End, Gap, GapReason};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::state::{Connection, Exit};
+use crate::config::Mode;
+use crate::end::{CloseCode, WsEnd};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Queues a batch, unless the last one is still being written: until it is, events wait in the
+    /// log. Returns how many deliveries there were.
+    pub(super) fn poll_session(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
+        if self.is_held() {
+            return Ok(0);
+        }
+        let mut batch = SCRATCH.take();
+        let ready = self
+            .session
+            .poll_batch(cx, BatchLimits::default(), &mut batch);
+        let count = batch.len();
+        let result = match ready {
+            Poll::Pending => Ok(()),
+            // Its end is the last thing it says.
+            Poll::Ready(()) if count == 0 => Err(session_end(End::Closed)),
+            Poll::Ready(()) => batch.iter().try_for_each(|delivery| self.deliver(delivery)),
+        };
+        batch.clear();
+        SCRATCH.set(batch);
+        result.map(|()| count)
+    }
+
+    fn deliver(&mut self, delivery: &Delivery) -> Result<(), Exit> {
+        match (delivery, self.config.mode()) {
+            (Delivery::Gap(Gap { reason, .. }), Mode::Plain) => Err(Exit::Close(
+                CloseCode::Gap,
+                gap_reason(*reason),
+                WsEnd::Gap(*reason),
+            )),
+            (Delivery::End(end), _) => {
+                self.push(delivery);
+                Err(session_end(*end))
+            }
+            _ => {
+                self.push(delivery);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn session_end(end: End) -> Exit {
+    let (code, reason) = match end {
+        End::Draining { .. } => (CloseCode::ServiceRestart, "service restart"),
+        _ => (CloseCode::GoingAway, "closed"),
+    };
+    Exit::Close(code, reason, WsEnd::Session(end))
+}
+
+fn gap_reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Epoch => "gap: epoch",
+        GapReason::Slow => "gap: slow",
+        GapReason::Trimmed => "gap: trimmed",
+        GapReason::Unknown => "gap: unknown",
+        _ => "gap",
+    }
+}
+
+thread_local! {
+    /// One list of deliveries for all connections of a worker: it is empty between turns.
+    static SCRATCH: Cell<Vec<Delivery>> = const { Cell::new(Vec::new()) };
+}

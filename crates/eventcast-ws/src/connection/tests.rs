@@ -1,0 +1,87 @@
+//! What a connection holds, and how large it is.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use eventcast_core::{Event, Hub, Sleep, Timer};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncWrite, DuplexStream};
+
+use super::{Connection, serve};
+use crate::config::WsConfig;
+use crate::handler::SubscribeOnly;
+use crate::upgrade::UpgradedConnection;
+
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Sleep {
+        Box::pin(std::future::pending())
+    }
+}
+
+fn connect(hub: &Hub, room: usize) -> (DuplexStream, Connection<DuplexStream>) {
+    let (ours, theirs) = tokio::io::duplex(room);
+    let session = hub.subscribe("a").unwrap();
+    let config = WsConfig::new();
+    let connection = serve(
+        theirs,
+        session,
+        Arc::new(SubscribeOnly),
+        Arc::new(Never),
+        config,
+    );
+    (ours, connection)
+}
+
+fn poll(connection: &mut Connection<DuplexStream>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Pin::new(connection).poll(&mut cx).is_pending());
+}
+
+#[test]
+fn a_reader_that_stops_costs_one_batch() {
+    let hub = Hub::new();
+    let (_peer, mut connection) = connect(&hub, 1000);
+    for _ in 0..2_000 {
+        hub.try_publish("a", Event::text("x".repeat(1000))).unwrap();
+        poll(&mut connection);
+    }
+    assert!(connection.queue.len() < 70 << 10, "{:?}", connection.queue);
+}
+
+#[test]
+fn a_flood_of_requests_that_are_not_read_back_is_bounded() {
+    let hub = Hub::new();
+    let (mut peer, mut connection) = connect(&hub, 4096);
+    // Half pings, half requests; the mask is zero.
+    let mut flood = vec![0x89, 0x80 | 100, 0, 0, 0, 0];
+    flood.extend([7; 100]);
+    flood.extend([0x81, 0x80 | 3, 0, 0, 0, 0]);
+    flood.extend(b"{ }");
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut refused = 0;
+    while refused < 100 {
+        match Pin::new(&mut peer).poll_write(&mut cx, &flood) {
+            Poll::Ready(_) => refused = 0,
+            Poll::Pending => refused += 1,
+        }
+        poll(&mut connection);
+    }
+    let limit = WsConfig::new().max_queued();
+    let held = connection.queue.len();
+    assert!((limit..limit + 1000).contains(&held), "{held}");
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    let sizes = [
+        size_of::<Connection<TokioIo<Upgraded>>>(),
+        size_of::<UpgradedConnection>(),
+    ];
+    assert!(sizes.iter().all(|size| *size <= 1024), "{sizes:?}");
+    println!("{sizes:?} session {}", size_of::<eventcast_core::Session>());
+}

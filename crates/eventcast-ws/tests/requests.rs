@@ -1,0 +1,223 @@
+//! What clients ask for, and what they are answered.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod common;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::{PING, PONG, Peer, Publishing, TEXT, frame, hub, start, start_with};
+use eventcast_core::{ChannelName, Event, Hub, HubConfig, Position};
+use eventcast_ws::{ClientHandler, Refusal, WsConfig, WsEnd};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// A connection with the channel `a` whose opening message is read.
+async fn connect(hub: &Hub) -> (Peer, JoinHandle<WsEnd>) {
+    let session = hub.session().channel("a").open().unwrap();
+    let handler = Arc::new(Publishing(hub.clone()));
+    let (mut peer, end) = start_with(session, handler, WsConfig::new(), 1 << 20);
+    assert!(peer.text().await.starts_with(r#"{"type":"open""#));
+    (peer, end)
+}
+
+#[tokio::test(start_paused = true)]
+async fn ping() {
+    let (mut peer, _end) = connect(&hub()).await;
+    peer.request(r#"{"type":"ping","ref":"é"}"#).await;
+    peer.request(r#"{"type":"ping"}"#).await;
+    peer.expect(&[r#"{"type":"pong","ref":"é"}"#, r#"{"type":"pong"}"#])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscribe_and_unsubscribe() {
+    let hub = hub();
+    let (mut peer, _end) = connect(&hub).await;
+    hub.publish("b", Event::text("before")).await.unwrap();
+    peer.request(r#"{"type":"subscribe","channels":["b","a","c"],"ref":1}"#)
+        .await;
+    peer.expect(&[r#"{"type":"subscribed","ref":1,"channels":["a","b","c"],"id":"00000007-a1"}"#])
+        .await;
+    hub.publish("b", Event::text("after")).await.unwrap();
+    peer.expect(&[r#"{"id":"00000007-a2","channel":"b","data":"after"}"#])
+        .await;
+    peer.request(r#"{"type":"unsubscribe","channels":["b","never"],"ref":2}"#)
+        .await;
+    peer.expect(&[r#"{"type":"unsubscribed","ref":2,"channels":["a","c"],"id":"00000007-a2"}"#])
+        .await;
+    hub.publish("b", Event::text("unheard")).await.unwrap();
+    hub.publish("c", Event::text("heard")).await.unwrap();
+    peer.expect(&[r#"{"id":"00000007-a4","channel":"c","data":"heard"}"#])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reply_comes_before_the_channels_events() {
+    let hub = hub();
+    let (mut peer, _end) = connect(&hub).await;
+    let subscribe = frame(TEXT, br#"{"type":"subscribe","channels":["b"]}"#);
+    let publish = frame(TEXT, br#"{"type":"publish","channel":"b","data":1}"#);
+    peer.send_raw(&[subscribe, publish].concat()).await;
+    peer.expect(&[
+        r#"{"type":"subscribed","channels":["a","b"],"id":"00000007-a0"}"#,
+        r#"{"type":"published","id":"00000007-a1"}"#,
+        r#"{"id":"00000007-a1","channel":"b","data":1}"#,
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn publish_every_kind() {
+    let (mut peer, _end) = connect(&hub()).await;
+    for (n, fields) in [
+        (1, r#""data":"text""#),
+        (2, r#""event":"named","data":[1,  2]"#),
+        (3, r#""encoding":"base64","data":"AP8=""#),
+        (4, r#""encoding":"json","data":"string""#),
+        (5, r#""data":null"#),
+    ] {
+        peer.request(&format!(
+            r#"{{"type":"publish","channel":"a","ref":{n},{fields}}}"#
+        ))
+        .await;
+        peer.expect(&[
+            &format!(r#"{{"type":"published","ref":{n},"id":"00000007-a{n}"}}"#),
+            &format!(r#"{{"id":"00000007-a{n}","channel":"a",{fields}}}"#),
+        ])
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_leave_the_connection_as_it_was() {
+    let (mut peer, _end) = connect(&hub()).await;
+    peer.request(r#"{"type":"subscribe","channels":["b","secret"],"ref":1}"#)
+        .await;
+    peer.request(r#"{"type":"publish","channel":"secret","data":1,"ref":2}"#)
+        .await;
+    peer.request(r#"{"type":"subscribe","channels":["*"],"ref":3}"#)
+        .await;
+    peer.request("{").await;
+    peer.request(r#"{"type":"sing","ref":4}"#).await;
+    peer.request(r#"{"type":"unsubscribe","channels":["none"],"ref":5}"#)
+        .await;
+    peer.expect(&[
+        r#"{"type":"error","ref":1,"code":"forbidden","message":"no"}"#,
+        r#"{"type":"error","ref":2,"code":"forbidden","message":"no"}"#,
+        r#"{"type":"error","ref":3,"code":"bad_channel","message":"the name holds `*`, which is kept for patterns"}"#,
+        r#"{"type":"error","code":"bad_request","message":"not valid at line 1 column 1"}"#,
+        r#"{"type":"error","ref":4,"code":"bad_request","message":"unknown `type`"}"#,
+        r#"{"type":"unsubscribed","ref":5,"channels":["a"],"id":"00000007-a0"}"#,
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_the_hub() {
+    let hub = Hub::with_config(
+        HubConfig::new()
+            .with_max_session_channels(2)
+            .with_max_payload(4),
+    );
+    let (mut peer, _end) = connect(&hub).await;
+    peer.request(r#"{"type":"subscribe","channels":["b","c"],"ref":1}"#)
+        .await;
+    assert!(
+        peer.text()
+            .await
+            .starts_with(r#"{"type":"error","ref":1,"code":"too_many_channels""#)
+    );
+    peer.request(r#"{"type":"publish","channel":"a","data":"12345","ref":2}"#)
+        .await;
+    assert!(
+        peer.text()
+            .await
+            .starts_with(r#"{"type":"error","ref":2,"code":"too_large""#)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishing_is_refused_unless_a_handler_allows_it() {
+    let (mut peer, _end) = start(hub().subscribe("a").unwrap(), WsConfig::new());
+    peer.text().await;
+    peer.request(r#"{"type":"publish","channel":"a","data":1}"#)
+        .await;
+    peer.expect(&[r#"{"type":"error","code":"forbidden","message":"publishing is not allowed"}"#])
+        .await;
+}
+
+/// Answers when it is told to.
+struct Slow(Arc<Semaphore>);
+
+#[async_trait]
+impl ClientHandler for Slow {
+    async fn authorize_subscribe(&self, _: &ChannelName) -> Result<(), Refusal> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(())
+    }
+
+    async fn publish(&self, _: ChannelName, _: Event) -> Result<Position, Refusal> {
+        unreachable!()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_flow_while_a_handler_works_and_requests_wait() {
+    let hub = hub();
+    let permits = Arc::new(Semaphore::new(0));
+    let session = hub.subscribe("a").unwrap();
+    let (mut peer, _end) = start_with(
+        session,
+        Arc::new(Slow(Arc::clone(&permits))),
+        WsConfig::new(),
+        1 << 20,
+    );
+    peer.text().await;
+    peer.request(r#"{"type":"subscribe","channels":["b"],"ref":1}"#)
+        .await;
+    peer.request(r#"{"type":"ping","ref":2}"#).await;
+    hub.publish("a", Event::text("x")).await.unwrap();
+    hub.publish("b", Event::text("not yet subscribed"))
+        .await
+        .unwrap();
+    peer.expect(&[r#"{"id":"00000007-a1","channel":"a","data":"x"}"#])
+        .await;
+    permits.add_permits(1);
+    peer.expect(&[
+        r#"{"type":"subscribed","ref":1,"channels":["a","b"],"id":"00000007-a2"}"#,
+        r#"{"type":"pong","ref":2}"#,
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_in_order() {
+    let (mut peer, _end) = connect(&hub()).await;
+    peer.send(PING, b"1").await;
+    peer.send(PING, b"").await;
+    for payload in [&b"1"[..], b""] {
+        let pong = peer.frame().await.unwrap();
+        assert_eq!((pong.first, &pong.payload[..]), (PONG, payload));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_may_come_in_fragments_with_pings_between() {
+    let (mut peer, _end) = connect(&hub()).await;
+    peer.send(0x01, br#"{"type":"#).await;
+    peer.send(PING, b"p").await;
+    assert_eq!(peer.frame().await.unwrap().first, PONG);
+    peer.send(0x80, br#""ping"}"#).await;
+    peer.expect(&[r#"{"type":"pong"}"#]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_may_come_byte_by_byte() {
+    let (mut peer, _end) = connect(&hub()).await;
+    for byte in frame(TEXT, br#"{"type":"ping"}"#) {
+        peer.send_raw(&[byte]).await;
+        tokio::task::yield_now().await;
+    }
+    peer.expect(&[r#"{"type":"pong"}"#]).await;
+}

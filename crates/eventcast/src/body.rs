@@ -1,0 +1,80 @@
+//! Response bodies.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use eventcast_core::Batch;
+use eventcast_sse::SseBody;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::registry::Registered;
+
+/// The body of an [`EventService`](crate::EventService)'s response: a short document, or an
+/// endless stream, which ends its session when it is dropped.
+pub struct ResponseBody(Kind);
+
+enum Kind {
+    Full(Option<Bytes>),
+    Sse(
+        SseBody,
+        #[expect(dead_code, reason = "held until the stream ends")] Registered,
+    ),
+}
+
+impl ResponseBody {
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    pub(crate) fn sse(body: SseBody, registered: Registered) -> Self {
+        Self(Kind::Sse(body, registered))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Batch;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Batch>, Infallible>>> {
+        match &mut self.0 {
+            Kind::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| {
+                let mut batch = Batch::default();
+                batch.push(bytes);
+                Ok(Frame::data(batch))
+            })),
+            Kind::Sse(body, _) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Full(bytes) => bytes.is_none(),
+            Kind::Sse(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Full(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Buf::remaining) as u64)
+            }
+            Kind::Sse(body, _) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Full(_) => "ResponseBody(full)",
+            Kind::Sse(..) => "ResponseBody(sse)",
+        })
+    }
+}

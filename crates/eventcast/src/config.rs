@@ -1,0 +1,129 @@
+//! An event service's settings.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+
+use crate::access::{Authorizer, SubscribeOnly};
+use crate::origin::AllowedOrigins;
+
+/// An [`EventService`](crate::EventService)'s settings. By default everybody may subscribe,
+/// nobody may publish over the network, and only pages of the same origin may do either.
+///
+/// ```
+/// use std::time::Duration;
+/// use eventcast::{AllowedOrigins, ServiceConfig};
+///
+/// let config = ServiceConfig::new()
+///     .with_heartbeat(Duration::from_secs(20))
+///     .with_allowed_origins(AllowedOrigins::same_origin().and("https://app.example.com"));
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct ServiceConfig {
+    pub(crate) heartbeat: Duration,
+    pub(crate) retry: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) max_message: usize,
+    pub(crate) origins: AllowedOrigins,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) fallback: Option<Arc<Fallback>>,
+}
+
+pub(crate) type Fallback = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
+
+impl ServiceConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            write_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            max_message: 1 << 20,
+            origins: AllowedOrigins::same_origin(),
+            authorizer: Arc::new(SubscribeOnly),
+            fallback: None,
+        }
+    }
+
+    /// How often an idle connection gives a sign of life, 15 seconds by default. Longer, and
+    /// proxies cut connections that they take for dead; shorter wakes phones for nothing.
+    pub fn with_heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// How long clients wait before they reconnect, 2 seconds by default. Each is told a time
+    /// between half and one and a half times this, so that they do not come back all at once.
+    pub fn with_retry(mut self, retry: Duration) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long a WebSocket's write may make no progress, 30 seconds by default, before the
+    /// connection is cut. For everything else [`ServerConfig`](crate::ServerConfig) has the same.
+    pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How long the body of a publish may take to arrive, 30 seconds by default.
+    pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// The largest message or body from a client, 1 MiB by default. The hub's own limit
+    /// ([`HubConfig::with_max_payload`](crate::HubConfig::with_max_payload)) holds beside it.
+    pub fn with_max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// Which pages of other origins may use the service; none by default.
+    pub fn with_allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Who may do what; [`SubscribeOnly`] by default.
+    pub fn with_authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizer = Arc::new(authorizer);
+        self
+    }
+
+    /// Answers requests for paths that are not the service's: a page, a redirect. What is larger
+    /// than that belongs into a router that the service is mounted in.
+    pub fn with_fallback(
+        mut self,
+        fallback: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.fallback = Some(Arc::new(fallback));
+        self
+    }
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ServiceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceConfig")
+            .field("heartbeat", &self.heartbeat)
+            .field("retry", &self.retry)
+            .field("write_timeout", &self.write_timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("max_message", &self.max_message)
+            .field("origins", &self.origins)
+            .finish_non_exhaustive()
+    }
+}

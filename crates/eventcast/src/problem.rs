@@ -1,0 +1,125 @@
+//! Error documents, as RFC 9457 has them.
+
+use std::borrow::Cow;
+
+use eventcast_core::{NameError, PublishError, SubscribeError};
+use http::header::{
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::access::Denied;
+use crate::body::ResponseBody;
+
+/// A refused request: `application/problem+json` with a status, its title and one sentence.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("this resource takes {allowed}"),
+        )
+        .with_header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    pub(crate) fn unavailable(retry_after_seconds: u64) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server is not taking new sessions: come back later",
+        )
+        .with_header(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    pub(crate) fn into_response(self) -> Response<ResponseBody> {
+        let document = json!({
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        let mut response = Response::new(ResponseBody::full(document.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.extend(self.headers);
+        response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Forbidden => Self::new(StatusCode::FORBIDDEN, "this is not allowed"),
+            Denied::Unauthorized => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "credentials are missing or not valid",
+            )
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        }
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::TooManyChannels { .. } => Self::unavailable(RETRY_SECONDS),
+            SubscribeError::Channel(error) => error.into(),
+            _ => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+            }
+            PublishError::TooManyChannels { .. } => Self::unavailable(RETRY_SECONDS),
+            PublishError::Channel(error) => error.into(),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the event was not stored",
+            ),
+        }
+    }
+}
+
+const RETRY_SECONDS: u64 = 5;

@@ -1,0 +1,9 @@
+//! A ready server.
+
+mod config;
+mod serve;
+mod socket;
+mod stall;
+
+pub use config::ServerConfig;
+pub use serve::Server;

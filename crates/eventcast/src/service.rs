@@ -1,0 +1,282 @@
+//! One HTTP service for all transports.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use eventcast_core::{End, Hub};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use crate::access::Permissions;
+use crate::body::ResponseBody;
+use crate::config::ServiceConfig;
+use crate::origin::Verdict;
+use crate::problem::Problem;
+use crate::publish::publish;
+use crate::registry::{Registry, Transport};
+use crate::subscribe::subscribe;
+use crate::target::{Query, Target};
+use crate::timer::TokioTimer;
+
+/// A hub's HTTP service: a [`tower::Service`](tower_service::Service), so any router can mount it,
+/// and what [`Server`](crate::Server) serves. Clones share one service.
+///
+/// | request | what it does |
+/// |---|---|
+/// | `GET /events?channel=a&channel=b` | an event stream (SSE) |
+/// | the same with `Upgrade: websocket` | a WebSocket |
+/// | `POST /channels/{channel}` | publishes the body |
+/// | `GET /healthz` | 200 while it takes new sessions |
+///
+/// Parameters of a subscription: `channel` (repeatable), `last_event_id` (or the header
+/// `Last-Event-ID`, which wins), `start` (`live` or `earliest`, where no id is given), `format`
+/// (`plain` or `json`). Everything refused is a problem document (RFC 9457).
+///
+/// # Examples
+/// ```
+/// use eventcast::{EventService, Hub, ServiceConfig};
+/// use http::Request;
+/// use http_body_util::Empty;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = EventService::new(Hub::new(), ServiceConfig::new());
+/// let request = Request::get("/healthz").body(Empty::<bytes::Bytes>::new()).unwrap();
+/// assert_eq!(service.handle(request).await.status(), 200);
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct EventService {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) hub: Hub,
+    pub(crate) config: ServiceConfig,
+    pub(crate) registry: Registry,
+    pub(crate) timer: Arc<TokioTimer>,
+}
+
+/// How many sessions a service has open; see [`EventService::subscribers`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribers {
+    /// Over Server-Sent Events.
+    pub sse: usize,
+    /// Over WebSocket.
+    pub websocket: usize,
+}
+
+impl EventService {
+    /// A service for a hub.
+    ///
+    /// Inside a tokio runtime it spawns the hub's [drivers](Hub::drivers), unless that was done
+    /// already.
+    pub fn new(hub: Hub, config: ServiceConfig) -> Self {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            for driver in hub.drivers(TokioTimer) {
+                runtime.spawn(driver);
+            }
+        }
+        Self {
+            shared: Arc::new(Shared {
+                hub,
+                config,
+                registry: Registry::default(),
+                timer: Arc::new(TokioTimer),
+            }),
+        }
+    }
+
+    /// The hub.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
+    /// Ends every open session in this way, and turns new ones away with a 503.
+    pub fn end_sessions(&self, end: End) {
+        self.shared.registry.end_all(end);
+    }
+
+    /// Done once no session is open.
+    ///
+    /// # Cancel safety
+    /// It only watches: dropping it changes nothing.
+    pub async fn sessions_ended(&self) {
+        self.shared.registry.empty().await;
+    }
+
+    /// The open sessions, by transport.
+    #[must_use]
+    pub fn subscribers(&self) -> Subscribers {
+        Subscribers {
+            sse: self.shared.registry.count(Transport::Sse),
+            websocket: self.shared.registry.count(Transport::WebSocket),
+        }
+    }
+
+    /// Answers a request. A WebSocket's connection is spawned on the tokio runtime.
+    ///
+    /// # Cancel safety
+    /// Dropping it before it is done answers nothing; a publish may have happened all the same.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data: Buf + Send> + Send,
+    {
+        let Some(target) = Target::find(request.uri().path()) else {
+            return self.elsewhere(&request.into_parts().0);
+        };
+        let (parts, body) = request.into_parts();
+        let verdict = self.shared.config.origins.judge(&parts);
+        let is_preflight = parts.method == Method::OPTIONS;
+        let mut response = match (target, &verdict) {
+            (Err(problem), _) => problem.into_response(),
+            (Ok(Target::Health), _) => self.health(&parts),
+            (Ok(_), Verdict::Foreign) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "pages of this origin are not allowed here",
+            )
+            .into_response(),
+            (Ok(_), _) if is_preflight => preflight(),
+            (Ok(target), _) => self
+                .act(target, parts, body)
+                .await
+                .unwrap_or_else(Problem::into_response),
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        if let Verdict::Allowed(origin) = verdict {
+            allow_origin(&origin, headers);
+        }
+        response
+    }
+
+    async fn act<B>(
+        &self,
+        target: Target,
+        parts: Parts,
+        body: B,
+    ) -> Result<Response<ResponseBody>, Problem>
+    where
+        B: Body<Data: Buf + Send> + Send,
+    {
+        let query = Query::parse(&parts)?;
+        match target {
+            Target::Channel(channel) if parts.method == Method::POST => {
+                let permissions = self.permissions(&parts).await?;
+                publish(&self.shared, &permissions, channel, &parts, query, body).await
+            }
+            Target::Channel(_) => Err(Problem::method_not_allowed("POST")),
+            Target::Events if matches!(parts.method, Method::GET | Method::HEAD) => {
+                let permissions = self.permissions(&parts).await?;
+                subscribe(&self.shared, permissions, parts, &query)
+            }
+            Target::Events => Err(Problem::method_not_allowed("GET, HEAD")),
+            Target::Health => Ok(self.health(&parts)),
+        }
+    }
+
+    async fn permissions(&self, parts: &Parts) -> Result<Permissions, Problem> {
+        Ok(self.shared.config.authorizer.authorize(parts).await?)
+    }
+
+    fn health(&self, parts: &Parts) -> Response<ResponseBody> {
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return Problem::method_not_allowed("GET, HEAD").into_response();
+        }
+        match self.shared.registry.ended() {
+            Some(_) => {
+                Problem::unavailable(self.shared.config.retry.as_secs().max(1)).into_response()
+            }
+            None => json_response("{\"status\":\"ok\"}".to_owned()),
+        }
+    }
+
+    fn elsewhere(&self, parts: &Parts) -> Response<ResponseBody> {
+        let fallback = self.shared.config.fallback.as_ref();
+        match fallback.and_then(|fallback| fallback(parts)) {
+            Some(response) => response.map(ResponseBody::full),
+            None => Problem::new(StatusCode::NOT_FOUND, "there is nothing here").into_response(),
+        }
+    }
+}
+
+pub(crate) fn json_response(document: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(document));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn preflight() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allow: [(HeaderName, &'static str); 3] = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Authorization, Content-Type, Event-Type, Last-Event-ID",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    for (name, value) in allow {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Tells the browser that a page of this origin may read the response. An origin that is on the
+/// list by name may send its cookies along; with `*` nobody may.
+fn allow_origin(allowed: &str, headers: &mut HeaderMap) {
+    let Ok(origin) = HeaderValue::from_str(allowed) else {
+        return;
+    };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if allowed != "*" {
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for EventService
+where
+    B: Body<Data: Buf + Send> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
+
+impl fmt::Debug for EventService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventService")
+            .field("hub", &self.shared.hub)
+            .field("config", &self.shared.config)
+            .field("registry", &self.shared.registry)
+            .finish()
+    }
+}

@@ -1,0 +1,138 @@
+//! The hub's command line.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use eventcast::{AllowedOrigins, Retention, ServerConfig, ServiceConfig};
+use lexopt::prelude::*;
+
+pub(crate) const HELP: &str = "\
+A hub to try: publish by POST, receive over Server-Sent Events and WebSocket, resume exactly.
+
+Usage: hub [OPTIONS]
+
+  --listen ADDR              address and port; port 0 takes a free one [127.0.0.1:8080]
+  --retain-count N           events kept for each channel [10000]
+  --retain-bytes BYTES       bytes kept for each channel [8388608]
+  --retain-age SECONDS       how long events are kept [600]
+  --heartbeat SECONDS        sign of life on idle connections [15]
+  --header-timeout SECONDS   for a request's head to arrive [10]
+  --body-timeout SECONDS     for a publish's body to arrive [30]
+  --write-timeout SECONDS    for a write without progress [30]
+  --max-message BYTES        largest payload [1048576]
+  --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
+  --allow-host NAME          requests to this host name may publish, too; repeatable
+  --help                     this text
+
+Everybody may subscribe. Publishing is open to this machine only: the hub has to listen on a
+loopback address, and the request has to name a loopback host and come through no proxy.";
+
+pub(crate) struct Options {
+    pub(crate) listen: SocketAddr,
+    pub(crate) retention: Retention,
+    pub(crate) service: ServiceConfig,
+    pub(crate) server: ServerConfig,
+    pub(crate) max_message: usize,
+    pub(crate) allow_hosts: Vec<String>,
+}
+
+impl Options {
+    /// The options; `None` when help is asked for.
+    pub(crate) fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Option<Self>, Box<dyn Error>> {
+        let mut options = Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            retention: Retention::new(),
+            service: ServiceConfig::new(),
+            server: ServerConfig::new(),
+            max_message: 1 << 20,
+            allow_hosts: Vec::new(),
+        };
+        let mut origins = AllowedOrigins::same_origin();
+        let mut parser = lexopt::Parser::from_iter(arguments);
+        while let Some(argument) = parser.next().map_err(with_hint)? {
+            let Long(flag) = argument else {
+                return Err(with_hint(argument.unexpected()));
+            };
+            let flag = flag.to_owned();
+            match flag.as_str() {
+                "help" => return Ok(None),
+                "listen" => options.listen = value(&mut parser, &flag)?,
+                "retain-count" => {
+                    let count = at_least_one(&mut parser, &flag)?;
+                    options.retention = options.retention.with_count(count);
+                }
+                "retain-bytes" => {
+                    let bytes = at_least_one(&mut parser, &flag)?;
+                    options.retention = options.retention.with_bytes(bytes as u64);
+                }
+                "retain-age" => {
+                    options.retention = options.retention.with_age(seconds(&mut parser, &flag)?);
+                }
+                "heartbeat" => {
+                    let heartbeat = seconds(&mut parser, &flag)?;
+                    options.service = options.service.with_heartbeat(heartbeat);
+                }
+                "header-timeout" => {
+                    let timeout = seconds(&mut parser, &flag)?;
+                    options.server = options.server.with_header_timeout(timeout);
+                }
+                "body-timeout" => {
+                    let timeout = seconds(&mut parser, &flag)?;
+                    options.service = options.service.with_body_timeout(timeout);
+                }
+                "write-timeout" => {
+                    let timeout = seconds(&mut parser, &flag)?;
+                    options.service = options.service.with_write_timeout(timeout);
+                    options.server = options.server.with_write_timeout(timeout);
+                }
+                "max-message" => {
+                    options.max_message = at_least_one(&mut parser, &flag)?;
+                    options.service = options.service.with_max_message(options.max_message);
+                }
+                "allow-origin" => origins = origins.and(value::<String>(&mut parser, &flag)?),
+                "allow-host" => options.allow_hosts.push(value(&mut parser, &flag)?),
+                _ => return Err(with_hint(Long(&flag).unexpected())),
+            }
+        }
+        options.service = options.service.with_allowed_origins(origins);
+        Ok(Some(options))
+    }
+}
+
+fn value<T: FromStr<Err: std::fmt::Display>>(
+    parser: &mut lexopt::Parser,
+    flag: &str,
+) -> Result<T, Box<dyn Error>> {
+    let text = parser
+        .value()
+        .map_err(with_hint)?
+        .string()
+        .map_err(with_hint)?;
+    text.parse()
+        .map_err(|error| format!("--{flag} {text}: {error} (try --help)").into())
+}
+
+fn at_least_one(parser: &mut lexopt::Parser, flag: &str) -> Result<usize, Box<dyn Error>> {
+    match value(parser, flag)? {
+        0 => Err(format!("--{flag} 0: at least 1 is needed (try --help)").into()),
+        number => Ok(number),
+    }
+}
+
+/// Seconds, fractions allowed, above zero.
+fn seconds(parser: &mut lexopt::Parser, flag: &str) -> Result<Duration, Box<dyn Error>> {
+    let seconds: f64 = value(parser, flag)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
+        _ => Err(format!("--{flag} {seconds}: seconds above zero are needed (try --help)").into()),
+    }
+}
+
+fn with_hint(error: lexopt::Error) -> Box<dyn Error> {
+    format!("{error} (try --help)").into()
+}

@@ -1,0 +1,77 @@
+//! The examples and the question each one is asked.
+
+mod ask;
+
+use std::time::Duration;
+
+use crate::failure::Result;
+use crate::process::Running;
+use crate::wire::Url;
+use crate::workspace::Workspace;
+
+/// How long an example may take to start: cargo looks at it first.
+const START: Duration = Duration::from_secs(60);
+
+/// An example, how it is started and what is asked.
+#[derive(Debug)]
+pub(crate) struct Example {
+    pub(crate) name: &'static str,
+    args: &'static [&'static str],
+    ask: fn(&mut Running) -> Result,
+}
+
+/// Every file among the examples has its row here.
+pub(crate) const EXAMPLES: &[Example] = &[
+    Example {
+        name: "custom_transport",
+        args: &[],
+        ask: ask::ends_by_itself,
+    },
+    Example {
+        name: "hello_sse",
+        args: &[],
+        ask: ask::counts_over_sse,
+    },
+    Example {
+        name: "hello_ws",
+        args: &[],
+        ask: ask::counts_over_websocket,
+    },
+    HUB,
+];
+
+const HUB: Example = Example {
+    name: "hub",
+    args: &["--listen", "127.0.0.1:0"],
+    ask: ask::hub,
+};
+
+impl Example {
+    pub(crate) fn asked(&self, workspace: &Workspace) -> Result {
+        let mut running = self.start(workspace)?;
+        (self.ask)(&mut running)
+    }
+
+    /// `cargo run` becomes the example itself, so a signal reaches it.
+    fn start(&self, workspace: &Workspace) -> Result<Running> {
+        let mut command =
+            workspace.cargo(&["run", "--quiet", "-p", "eventcast-examples", "--example"]);
+        command.arg(self.name);
+        if !self.args.is_empty() {
+            command.arg("--").args(self.args);
+        }
+        Running::start(self.name, &mut command)
+    }
+}
+
+/// The hub example, and where it listens.
+pub(crate) fn start_hub(workspace: &Workspace) -> Result<(Running, Url)> {
+    let running = HUB.start(workspace)?;
+    let url = listening(&running, &["http"])?;
+    Ok((running, url))
+}
+
+/// The address in the first line that has one.
+fn listening(running: &Running, schemes: &[&str]) -> Result<Url> {
+    running.line("address", START, |line| Url::find(line, schemes))
+}

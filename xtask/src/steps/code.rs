@@ -1,0 +1,59 @@
+//! Steps that are cargo's own commands.
+
+use crate::failure::{Failure, Result};
+use crate::steps::Options;
+use crate::workspace::{Workspace, output, run};
+
+pub(super) fn fmt(workspace: &Workspace, _: &Options) -> Result {
+    run(&mut workspace.cargo(&["fmt", "--all", "--check"]))
+}
+
+/// One package at a time, so that no feature is on only because a neighbour asked for it.
+pub(super) fn clippy(workspace: &Workspace, _: &Options) -> Result {
+    for member in workspace.members()? {
+        run(&mut workspace.cargo(&[
+            "clippy",
+            "-p",
+            &member.name,
+            "--all-targets",
+            "--",
+            "-Dwarnings",
+        ]))?;
+    }
+    run(&mut workspace.cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-Dwarnings",
+    ]))
+}
+
+pub(super) fn tests(workspace: &Workspace, _: &Options) -> Result {
+    run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
+}
+
+/// Lists only: a package is built against its published neighbours, which may not exist yet.
+pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
+    let members = workspace.members()?;
+    for member in members.iter().filter(|member| member.published) {
+        let name = &member.name;
+        let listing = output(&mut workspace.cargo(&[
+            "package",
+            "--quiet",
+            "--list",
+            "--allow-dirty",
+            "-p",
+            name,
+        ]))?;
+        let files: Vec<&str> = listing.lines().collect();
+        for needed in ["Cargo.toml", "README.md", "src/lib.rs"] {
+            if !files.contains(&needed) {
+                return Err(Failure::new(format!("the package {name} lacks {needed}")));
+            }
+        }
+        println!("{name}: {} files", files.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The steps of `cargo xtask test` and what runs them.
+
+mod browser;
+mod code;
+mod docs;
+mod examples;
+mod purity;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use crate::failure::Result;
+use crate::workspace::Workspace;
+
+/// What the command line asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// The long checks too. No step has one yet.
+    pub(crate) full: bool,
+    /// Missing tools may be installed.
+    pub(crate) install: bool,
+    /// Names of the steps to run; empty means all.
+    pub(crate) only: Vec<&'static str>,
+}
+
+/// One part of the check.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    run: fn(&Workspace, &Options) -> Result,
+}
+
+/// What takes seconds comes first.
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "the code is formatted",
+        run: code::fmt,
+    },
+    Step {
+        name: "purity",
+        about: "the core knows no transport, adapters not each other",
+        run: purity::run,
+    },
+    Step {
+        name: "readme",
+        about: "the README's commands and versions are true",
+        run: docs::readme,
+    },
+    Step {
+        name: "package",
+        about: "each published crate packs what it needs",
+        run: code::package,
+    },
+    Step {
+        name: "clippy",
+        about: "no warnings, per package and with all features",
+        run: code::clippy,
+    },
+    Step {
+        name: "tests",
+        about: "unit, integration and documentation tests",
+        run: code::tests,
+    },
+    Step {
+        name: "docs",
+        about: "documentation without warnings",
+        run: docs::build,
+    },
+    Step {
+        name: "examples",
+        about: "every example is started and asked something",
+        run: examples::run,
+    },
+    Step {
+        name: "browser",
+        about: "a real browser goes through the hub's page",
+        run: browser::run,
+    },
+];
+
+/// Runs the steps until one fails, then says how it went.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> ExitCode {
+    if options.full {
+        println!("--full: there are no long checks yet");
+    }
+    let chosen: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| options.only.is_empty() || options.only.contains(&step.name))
+        .collect();
+    let began = Instant::now();
+    let mut passed: Vec<(&str, Duration)> = Vec::new();
+    let mut failed = None;
+    for step in &chosen {
+        println!("==> {}: {}", step.name, step.about);
+        let started = Instant::now();
+        let result = (step.run)(workspace, options);
+        let took = started.elapsed();
+        match result {
+            Ok(()) => {
+                println!("<== {} passed in {}\n", step.name, seconds(took));
+                passed.push((step.name, took));
+            }
+            Err(failure) => {
+                println!("<== {} FAILED in {}\n", step.name, seconds(took));
+                failed = Some((step.name, took, failure));
+                break;
+            }
+        }
+    }
+
+    for (name, took) in &passed {
+        println!("{name:<10}passed {:>9}", seconds(*took));
+    }
+    let Some((name, took, failure)) = failed else {
+        println!(
+            "xtask: {} of {} steps passed in {}",
+            passed.len(),
+            STEPS.len(),
+            seconds(began.elapsed())
+        );
+        return ExitCode::SUCCESS;
+    };
+    println!("{name:<10}FAILED {:>9}", seconds(took));
+    for step in &chosen[passed.len() + 1..] {
+        println!("{:<10}not run", step.name);
+    }
+    // Both streams: logs often keep only one of them.
+    println!("xtask: step `{name}` failed: {failure}");
+    eprintln!("xtask: step `{name}` failed: {failure}");
+    ExitCode::FAILURE
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

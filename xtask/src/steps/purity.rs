@@ -1,0 +1,75 @@
+//! Who may depend on whom, read from cargo's resolved tree.
+
+use std::collections::BTreeSet;
+
+use crate::failure::{Failure, Result};
+use crate::steps::Options;
+use crate::workspace::{Workspace, output};
+
+const CORE: &str = "eventcast-core";
+
+/// Checked against each other; one that does not exist yet is skipped.
+const ADAPTERS: &[&str] = &["eventcast-sse", "eventcast-ws", "eventcast-poll"];
+
+const NOT_IN_CORE: &[&str] = &[
+    "async-nats",
+    "http",
+    "http-body",
+    "hyper",
+    "mio",
+    "native-tls",
+    "openssl",
+    "redis",
+    "rustls",
+    "serde_json",
+    "tokio",
+    "tokio-tungstenite",
+    "tungstenite",
+];
+
+pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
+    let core = dependencies(workspace, CORE)?;
+    if let Some(named) = NOT_IN_CORE.iter().find(|name| core.contains(**name)) {
+        return Err(Failure::new(format!("{CORE} depends on {named}")));
+    }
+    if let Some(named) = core.iter().find(|name| name.starts_with("eventcast")) {
+        return Err(Failure::new(format!("{CORE} depends on {named}")));
+    }
+    println!("{CORE}: {}", list(&core));
+
+    let members = workspace.members()?;
+    for adapter in ADAPTERS {
+        if !members.iter().any(|member| member.name == *adapter) {
+            println!("{adapter}: no such crate yet");
+            continue;
+        }
+        let used = dependencies(workspace, adapter)?;
+        for other in ADAPTERS.iter().filter(|other| *other != adapter) {
+            if used.contains(*other) {
+                return Err(Failure::new(format!("{adapter} depends on {other}")));
+            }
+        }
+        println!("{adapter}: {}", list(&used));
+    }
+    Ok(())
+}
+
+/// Every package that `package` needs with its default features, near or far.
+fn dependencies(workspace: &Workspace, package: &str) -> Result<BTreeSet<String>> {
+    let tree =
+        output(&mut workspace.cargo(&["tree", "-p", package, "-e", "normal", "--prefix", "none"]))?;
+    let mut names: BTreeSet<String> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
+    if !names.remove(package) {
+        return Err(Failure::new(format!("cargo tree does not name {package}")));
+    }
+    Ok(names)
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.join(" ")
+}
