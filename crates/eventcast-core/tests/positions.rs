@@ -1,0 +1,466 @@
+//! The position rules, one counter-example each: what would be lost or doubled without the rule.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use eventcast_core::{
+    Delivery, Driver, End, Epoch, Event, Gap, GapReason, Hub, HubConfig, Position, Retention,
+    Session, Sleep, Start, SubscribeError, Timer,
+};
+use eventcast_testkit::{ManualClock, drain};
+
+fn text() -> Event {
+    Event::text("x")
+}
+
+fn keeping(count: usize) -> Hub {
+    Hub::with_config(HubConfig::new().with_retention(Retention::new().with_count(count)))
+}
+
+fn publish(hub: &Hub, channels: &[&str]) {
+    for channel in channels {
+        hub.try_publish(*channel, text()).unwrap();
+    }
+}
+
+fn id(hub: &Hub, sequence: u64) -> String {
+    Position::new(hub.position().epoch(), sequence).to_string()
+}
+
+fn resume(hub: &Hub, channels: &[&str], id: &str) -> Session {
+    let builder = hub.session().resume(id);
+    let builder = channels
+        .iter()
+        .fold(builder, |builder, name| builder.channel(*name));
+    builder.open().unwrap()
+}
+
+/// Events as `channel sequence`, gaps as `channel! reason missed @id`.
+fn show(deliveries: &[Delivery]) -> Vec<String> {
+    let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    deliveries
+        .iter()
+        .map(|delivery| match delivery {
+            Delivery::Event(event) => format!("{} {}", event.channel(), event.sequence()),
+            Delivery::Gap(Gap {
+                channel,
+                reason,
+                missed,
+                position,
+                ..
+            }) => format!(
+                "{channel}! {} {} @{}",
+                reason.as_str(),
+                number(*missed),
+                number(position.map(Position::sequence)),
+            ),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+fn read(session: &mut Session) -> Vec<String> {
+    show(&drain(session))
+}
+
+fn opening(session: &Session) -> Option<u64> {
+    session.opening().position.map(Position::sequence)
+}
+
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> Sleep {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Ready at once, always: each poll of the maintenance driver is one round.
+struct Rounds(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Timer for Rounds {
+    fn sleep(&self, _: Duration) -> Sleep {
+        use std::sync::atomic::Ordering;
+        let left = std::sync::Arc::clone(&self.0);
+        Box::pin(std::future::poll_fn(move |_| {
+            match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
+                Ok(_) => std::task::Poll::Ready(()),
+                Err(_) => std::task::Poll::Pending,
+            }
+        }))
+    }
+}
+
+fn turn(driver: &mut Driver) {
+    let _ = Pin::new(driver).poll(&mut Context::from_waker(Waker::noop()));
+}
+
+#[test]
+fn one_order_over_all_channels() {
+    let hub = Hub::new();
+    publish(&hub, &["b", "a", "c", "a", "b"]);
+    let builder = hub.session().start(Start::Earliest);
+    let mut session = builder.channel("a").channel("b").open().unwrap();
+    assert_eq!(opening(&session), Some(0));
+    assert_eq!(read(&mut session), ["b 1", "a 2", "a 4", "b 5"]);
+    publish(&hub, &["c", "b", "a"]);
+    assert_eq!(read(&mut session), ["b 7", "a 8"]);
+}
+
+#[test]
+fn resume_goes_on_exactly_after_the_id_for_any_set_of_channels() {
+    let hub = Hub::new();
+    publish(&hub, &["a", "b", "a", "b"]);
+    let mut session = resume(&hub, &["b", "a"], &id(&hub, 2));
+    assert_eq!(opening(&session), Some(2));
+    assert_eq!(read(&mut session), ["a 3", "b 4"]);
+    // A channel that is new in the set starts after the id, too.
+    publish(&hub, &["new"]);
+    assert_eq!(
+        read(&mut resume(&hub, &["a", "new"], &id(&hub, 3))),
+        ["new 5"]
+    );
+}
+
+#[test]
+fn first_block_carries_the_lowest_start_so_that_a_cut_before_the_first_event_loses_nothing() {
+    let hub = Hub::new();
+    publish(&hub, &["a", "a"]);
+    let session = hub
+        .session()
+        .channel("live")
+        .start(Start::Earliest)
+        .channel("a")
+        .open()
+        .unwrap();
+    let start = session.opening().position.unwrap();
+    drop(session);
+    let mut session = resume(&hub, &["live", "a"], &start.to_string());
+    assert_eq!(read(&mut session), ["a 1", "a 2"]);
+}
+
+#[test]
+fn live_starts_at_the_committed_number_not_at_the_dispatched_one() {
+    let hub = keeping(1);
+    let drivers = hub.drivers(Never);
+    let _waits = hub.subscribe("a").unwrap();
+    let mut waits = hub.subscribe("a").unwrap();
+    drain(&mut waits);
+    // Committed, but not dispatched: from the dispatched number this would be a false gap.
+    publish(&hub, &["a", "a", "a"]);
+    let mut session = hub.session().channel("a").channel("b").open().unwrap();
+    assert_eq!(opening(&session), Some(3));
+    assert_eq!(read(&mut session), [""; 0]);
+    drop(drivers);
+}
+
+#[test]
+fn a_gap_is_told_in_its_place_and_its_id_covers_nothing_that_is_still_to_come() {
+    let hub = keeping(2);
+    let mut session = hub.session().channel("a").channel("b").open().unwrap();
+    publish(&hub, &["a", "b", "a", "a", "a", "b", "a"]);
+    // a lost 1, 3 and 4; its retained are 5 and 7. b still has 2.
+    assert_eq!(
+        read(&mut session),
+        ["a! slow 3 @1", "b 2", "a 5", "b 6", "a 7"]
+    );
+    // Cut right after the gap, the client comes back with id 1 and misses nothing of b.
+    let mut session = resume(&hub, &["a", "b"], &id(&hub, 1));
+    assert_eq!(
+        read(&mut session),
+        ["a! trimmed ? @1", "b 2", "a 5", "b 6", "a 7"]
+    );
+}
+
+#[test]
+fn a_gap_exists_exactly_when_the_position_is_below_the_trim_mark() {
+    let hub = keeping(2);
+    publish(&hub, &["a", "a", "a", "a"]);
+    assert_eq!(
+        read(&mut resume(&hub, &["a"], &id(&hub, 2))),
+        ["a 3", "a 4"]
+    );
+    let mut below = resume(&hub, &["a"], &id(&hub, 1));
+    assert_eq!(read(&mut below), ["a! trimmed ? @2", "a 3", "a 4"]);
+    let earliest = hub.session().start(Start::Earliest).channel("a").open();
+    assert_eq!(read(&mut earliest.unwrap()), ["a 3", "a 4"]);
+}
+
+#[test]
+fn an_id_of_another_run_gives_a_gap_then_all_that_is_retained() {
+    let hub = Hub::new();
+    publish(&hub, &["a", "b"]);
+    let foreign = Position::new(Epoch::from_bits(hub.position().epoch().bits() ^ 1), 1);
+    let mut session = resume(&hub, &["a", "b"], &foreign.to_string());
+    assert_eq!(opening(&session), None);
+    let seen = read(&mut session);
+    assert_eq!(seen, ["a! epoch ? @?", "b! epoch ? @0", "a 1", "b 2"]);
+}
+
+#[test]
+fn only_the_last_gap_of_a_broken_resume_moves_the_position() {
+    // If the first block or the first gap had an id of this epoch, a client cut right after it
+    // would come back with that id and never hear of the loss in the other channel.
+    let hub = Hub::new();
+    publish(&hub, &["a"]);
+    let session = resume(&hub, &["a", "b"], "garbage");
+    assert_eq!(opening(&session), None);
+    assert!(session.honoured_position().is_none());
+    let mut session = session;
+    assert_eq!(read(&mut session), ["a! unknown ? @?", "b! unknown ? @1"]);
+    assert!(session.honoured_position().is_some());
+    publish(&hub, &["b"]);
+    assert_eq!(read(&mut session), ["b 2"]);
+}
+
+#[test]
+fn an_id_beyond_the_log_is_unknown_to_a_memory_log() {
+    let hub = Hub::new();
+    publish(&hub, &["a"]);
+    let mut session = resume(&hub, &["a"], &id(&hub, 2));
+    assert_eq!(read(&mut session), ["a! unknown ? @1"]);
+    let mut session = resume(&hub, &["a"], &id(&hub, 1));
+    assert_eq!(read(&mut session), [""; 0]);
+}
+
+#[test]
+fn a_channel_joins_a_live_session_at_its_position() {
+    let hub = Hub::new();
+    let mut session = hub.subscribe("a").unwrap();
+    publish(&hub, &["b", "a", "b"]);
+    assert_eq!(read(&mut session), ["a 2"]);
+    // All up to 3 is dealt with, so that is where b joins.
+    let joined = session.subscribe(["b", "a"]).unwrap().unwrap();
+    assert_eq!(joined.sequence(), 3);
+    publish(&hub, &["b", "a"]);
+    assert_eq!(read(&mut session), ["b 4", "a 5"]);
+    assert!(session.unsubscribe("b"));
+    assert!(!session.unsubscribe("b"));
+    publish(&hub, &["b", "a"]);
+    assert_eq!(read(&mut session), ["a 7"]);
+}
+
+#[test]
+fn a_channel_that_joins_a_lagging_session_starts_in_its_past() {
+    let hub = keeping(2);
+    let mut session = hub.subscribe("a").unwrap();
+    publish(&hub, &["a", "b", "b", "b"]);
+    let joined = session.subscribe(["b"]).unwrap().unwrap();
+    assert_eq!(joined.sequence(), 0);
+    assert_eq!(read(&mut session), ["a 1", "b! trimmed ? @2", "b 3", "b 4"]);
+}
+
+#[test]
+fn a_session_opened_without_channels_resumes_with_its_first_ones() {
+    let hub = Hub::new();
+    publish(&hub, &["a", "b", "a"]);
+    let mut session = resume(&hub, &[], &id(&hub, 1));
+    publish(&hub, &["b"]);
+    assert_eq!(
+        session.subscribe(["a", "b"]).unwrap().unwrap().sequence(),
+        1
+    );
+    assert_eq!(read(&mut session), ["b 2", "a 3", "b 4"]);
+    let mut session = resume(&hub, &[], "garbage");
+    assert_eq!(session.subscribe(["a"]).unwrap(), None);
+    assert_eq!(read(&mut session), ["a! unknown ? @4"]);
+}
+
+#[test]
+fn nothing_is_emitted_above_the_dispatched_number() {
+    let hub = Hub::with_config(HubConfig::new().with_shards(1));
+    let mut drivers = hub.drivers(Never);
+    let mut session = hub.session().channel("a").channel("b").open().unwrap();
+    assert_eq!(read(&mut session), [""; 0]);
+    publish(&hub, &["a"]);
+    turn(&mut drivers[0]);
+    publish(&hub, &["b", "a"]);
+    // The session knows of a, but its mark for b is still to come: a 3 has to wait for b 2.
+    assert_eq!(read(&mut session), ["a 1"]);
+    assert!(matches!(session.heartbeat(), Delivery::Heartbeat));
+    assert_eq!(session.honoured_position().unwrap().sequence(), 1);
+    turn(&mut drivers[0]);
+    assert_eq!(read(&mut session), ["b 2", "a 3"]);
+}
+
+/// A hub with maintenance under the test's control.
+fn maintained(collect_after: Duration) -> (Hub, ManualClock, impl FnMut()) {
+    let clock = ManualClock::new();
+    let hub = Hub::with_config(
+        HubConfig::new()
+            .with_clock(clock.clone())
+            .with_collect_after(collect_after)
+            .with_retention(Retention::new().with_age(Duration::from_secs(10))),
+    );
+    let rounds = std::sync::Arc::default();
+    let mut maintain = hub
+        .drivers(Rounds(std::sync::Arc::clone(&rounds)))
+        .pop()
+        .unwrap();
+    let all_parts = move || {
+        rounds.store(64, std::sync::atomic::Ordering::SeqCst);
+        turn(&mut maintain);
+    };
+    (hub, clock, all_parts)
+}
+
+#[test]
+fn a_forgotten_channel_leaves_the_floor_as_its_trim_mark() {
+    let (hub, clock, mut maintain) = maintained(Duration::from_secs(60));
+    publish(&hub, &["a", "a", "b"]);
+    clock.advance(Duration::from_secs(10));
+    maintain();
+    assert_eq!(hub.stats().retained_bytes, 0);
+    assert_eq!(hub.stats().channels, 2);
+    clock.advance(Duration::from_secs(60));
+    maintain();
+    assert_eq!(hub.stats().channels, 0);
+    // a's events are gone: who resumes before them has to be told so, though nobody knows a.
+    assert_eq!(
+        read(&mut resume(&hub, &["a"], &id(&hub, 1))),
+        ["a! trimmed ? @3"]
+    );
+    // And who saw everything is told nothing.
+    assert_eq!(read(&mut resume(&hub, &["a"], &id(&hub, 3))), [""; 0]);
+}
+
+#[test]
+fn a_quiet_subscriber_is_told_a_newer_position_before_the_floor_passes_it() {
+    let (hub, clock, mut maintain) = maintained(Duration::from_secs(60));
+    let mut quiet = hub.subscribe("quiet").unwrap();
+    assert_eq!(read(&mut quiet), [""; 0]);
+    publish(&hub, &["busy", "busy"]);
+    // Nothing was forgotten: a heartbeat is a plain one, however much was published elsewhere.
+    assert!(matches!(quiet.heartbeat(), Delivery::Heartbeat));
+    clock.advance(Duration::from_secs(10));
+    maintain();
+    let Delivery::Position(position) = quiet.heartbeat() else {
+        panic!("the floor is about to rise to 2 and the client still holds 0");
+    };
+    assert_eq!(position.sequence(), 2);
+    assert!(matches!(quiet.heartbeat(), Delivery::Heartbeat));
+    clock.advance(Duration::from_secs(60));
+    maintain();
+    drop(quiet);
+    assert_eq!(hub.stats().channels, 0);
+    assert_eq!(
+        read(&mut resume(&hub, &["quiet"], &position.to_string())),
+        [""; 0]
+    );
+}
+
+#[test]
+fn a_channel_with_a_subscriber_is_never_forgotten() {
+    let (hub, clock, mut maintain) = maintained(Duration::from_secs(1));
+    publish(&hub, &["a"]);
+    let mut session = hub.subscribe("a").unwrap();
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(20));
+        maintain();
+    }
+    publish(&hub, &["a"]);
+    assert_eq!(read(&mut session), ["a 2"]);
+}
+
+#[test]
+fn naming_a_channel_leaves_nothing_behind() {
+    let hub = Hub::new();
+    hub.channel("a").unwrap();
+    let mut session = hub.session().channel("b").open().unwrap();
+    assert_eq!(hub.stats().channels, 1);
+    for n in 0..100 {
+        session.subscribe([format!("c{n}")]).unwrap();
+        session.unsubscribe(&format!("c{n}"));
+    }
+    assert_eq!(hub.stats().channels, 1);
+    drop(session);
+    assert_eq!(hub.stats().channels, 0);
+}
+
+#[test]
+fn the_hub_bound_evicts_the_oldest_events_of_all_channels_first() {
+    let one = {
+        let hub = Hub::new();
+        publish(&hub, &["a"]);
+        hub.stats().retained_bytes
+    };
+    let hub = Hub::with_config(HubConfig::new().with_max_bytes(4 * one));
+    publish(&hub, &["a", "b", "a", "b", "a", "b"]);
+    assert_eq!(hub.stats().retained_bytes, 4 * one);
+    let mut session = hub
+        .session()
+        .start(Start::Earliest)
+        .channel("a")
+        .channel("b")
+        .open()
+        .unwrap();
+    assert_eq!(read(&mut session), ["a 3", "b 4", "a 5", "b 6"]);
+}
+
+#[test]
+fn limits_are_typed_errors_and_leave_the_session_as_it_was() {
+    let config = HubConfig::new()
+        .with_max_channels(3)
+        .with_max_session_channels(2);
+    let hub = Hub::with_config(config);
+    let mut session = hub.subscribe("a").unwrap();
+    assert_eq!(
+        session.subscribe(["b", "c"]),
+        Err(SubscribeError::SessionFull { limit: 2 })
+    );
+    assert_eq!(session.channels().len(), 1);
+    assert_eq!(hub.stats().channels, 1);
+    let _others = hub.session().channel("c").channel("d").open().unwrap();
+    assert_eq!(
+        session.subscribe(["b"]),
+        Err(SubscribeError::TooManyChannels { limit: 3 })
+    );
+    assert!(hub.try_publish("e", text()).is_err());
+    publish(&hub, &["a"]);
+    assert_eq!(read(&mut session), ["a 1"]);
+}
+
+#[test]
+fn an_end_comes_once_and_nothing_follows() {
+    let hub = Hub::new();
+    let mut session = hub.subscribe("a").unwrap();
+    let handle = session.handle();
+    handle.end(End::Draining { retry: None });
+    handle.end(End::Closed);
+    publish(&hub, &["a"]);
+    let end = drain(&mut session);
+    assert!(
+        matches!(end[..], [Delivery::End(End::Draining { .. })]),
+        "{end:?}"
+    );
+    let mut out = Vec::new();
+    let limits = eventcast_core::BatchLimits::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(session.poll_batch(&mut cx, limits, &mut out).is_ready());
+    assert!(out.is_empty());
+}
+
+#[test]
+fn snapshot_and_stream_join_at_the_hubs_position() {
+    let hub = Hub::new();
+    publish(&hub, &["a", "a"]);
+    let position = hub.position();
+    publish(&hub, &["a"]);
+    let mut session = resume(&hub, &["a"], &position.to_string());
+    assert_eq!(read(&mut session), ["a 3"]);
+}
+
+#[test]
+fn gap_reasons_have_stable_names() {
+    let names = [
+        GapReason::Epoch,
+        GapReason::Slow,
+        GapReason::Trimmed,
+        GapReason::Unknown,
+    ];
+    assert_eq!(
+        names.map(GapReason::as_str),
+        ["epoch", "slow", "trimmed", "unknown"]
+    );
+}
