@@ -62,10 +62,7 @@ impl Event {
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
         let text = serde_json::to_vec(value).map_err(JsonError)?;
-        Ok(Self::new(Payload {
-            kind: PayloadKind::Json,
-            bytes: text.into(),
-        }))
+        Ok(Self::new(Payload::json_on_one_line(text)))
     }
 
     /// The same event with a name.
@@ -128,17 +125,21 @@ impl Payload {
     pub fn json_text(text: impl Into<String>) -> Result<Self, JsonError> {
         let text = text.into();
         serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(JsonError)?;
-        let mut bytes = text.into_bytes();
-        for byte in &mut bytes {
-            // A valid JSON string holds no raw line end, so these stand between tokens.
+        Ok(Self::json_on_one_line(text.into_bytes()))
+    }
+
+    /// A valid JSON string holds no raw line end, so those in the text stand between tokens.
+    #[cfg(feature = "json")]
+    fn json_on_one_line(mut text: Vec<u8>) -> Self {
+        for byte in &mut text {
             if matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
             }
         }
-        Ok(Self {
+        Self {
             kind: PayloadKind::Json,
-            bytes: bytes.into(),
-        })
+            bytes: text.into(),
+        }
     }
 
     /// Which of the three it is.
@@ -200,6 +201,9 @@ mod tests {
     fn json_is_checked_and_kept_on_one_line() {
         let payload = Payload::json_text("{\r\n \"a\": 1.0e3}").unwrap();
         assert_eq!(payload.as_str(), Some("{   \"a\": 1.0e3}"));
+        let raw = serde_json::value::RawValue::from_string("[1,\n2]".to_owned()).unwrap();
+        let event = Event::json(&raw).unwrap();
+        assert_eq!(event.payload().as_str(), Some("[1, 2]"));
         for bad in ["", "{", "1 2", "\"a\nb\"", "nul"] {
             assert!(Payload::json_text(bad).is_err(), "{bad:?}");
         }

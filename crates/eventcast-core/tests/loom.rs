@@ -108,3 +108,17 @@ fn two_channels_come_in_order_with_a_driver() {
         dispatcher.join().unwrap();
     });
 }
+
+#[test]
+fn a_position_never_passes_an_event_that_is_still_to_come() {
+    model(|| {
+        let hub = hub();
+        let mut session = hub.subscribe("a").unwrap();
+        assert_eq!(read(&mut session, 0), [0; 0]);
+        let publisher = publish(&hub, "a");
+        let joined = session.subscribe(["b"]).unwrap().unwrap();
+        let seen = read(&mut session, 1);
+        assert!(seen[0] > joined.sequence());
+        publisher.join().unwrap();
+    });
+}

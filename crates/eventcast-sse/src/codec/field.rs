@@ -7,11 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use eventcast_core::{Position, StoredEvent};
 
 /// Writes an event's block: its name, the fields that `data` writes, its id, the blank line.
-pub(super) fn event_block(
-    event: &StoredEvent,
-    out: &mut Vec<u8>,
-    data: impl FnOnce(&mut Vec<u8>),
-) {
+pub(super) fn event_block(event: &StoredEvent, out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
     if let Some(name) = event.name() {
         line(out, "event", name.as_str().as_bytes());
     }

@@ -37,9 +37,9 @@ fn in_envelope(published: Event) -> String {
 }
 
 /// A control block, which has to be the same in both formats.
-fn control(delivery: Delivery) -> String {
-    let block = written(&delivery, &PlainFormat);
-    assert_eq!(written(&delivery, &JsonFormat), block);
+fn control(delivery: &Delivery) -> String {
+    let block = written(delivery, &PlainFormat);
+    assert_eq!(written(delivery, &JsonFormat), block);
     block
 }
 
@@ -179,7 +179,7 @@ fn opening_with_everything() {
     open.heartbeat = Some(Duration::from_secs(15));
     open.retry = Some(Duration::from_millis(2345));
     assert_eq!(
-        control(Delivery::Open(open)),
+        control(&Delivery::Open(open)),
         "event: eventcast.open\nretry: 2345\n\
          data: {\"channels\":[\"a\\\"b\",\"ü\"],\"heartbeat\":15000}\n\
          id: 00000007-a0\n\n"
@@ -192,7 +192,7 @@ fn opening_with_nothing() {
     open.position = None;
     open.channels.clear();
     assert_eq!(
-        control(Delivery::Open(open)),
+        control(&Delivery::Open(open)),
         "event: eventcast.open\ndata: {\"channels\":[]}\n\n"
     );
 }
@@ -201,7 +201,7 @@ fn opening_with_nothing() {
 fn gaps() {
     let mut gap = gap();
     assert_eq!(
-        control(Delivery::Gap(gap.clone())),
+        control(&Delivery::Gap(gap.clone())),
         "event: eventcast.gap\n\
          data: {\"channel\":\"a\\\"b\",\"reason\":\"slow\",\"missed\":3}\n\
          id: 00000007-a3\n\n"
@@ -209,7 +209,7 @@ fn gaps() {
     gap.missed = None;
     gap.position = None;
     assert_eq!(
-        control(Delivery::Gap(gap)),
+        control(&Delivery::Gap(gap)),
         "event: eventcast.gap\ndata: {\"channel\":\"a\\\"b\",\"reason\":\"slow\"}\n\n"
     );
 }
@@ -217,7 +217,7 @@ fn gaps() {
 #[test]
 fn positions() {
     assert_eq!(
-        control(Delivery::Position(position())),
+        control(&Delivery::Position(position())),
         "event: eventcast.position\ndata: {}\nid: 00000007-b42\n\n"
     );
 }
@@ -226,22 +226,22 @@ fn positions() {
 fn ends() {
     let retry = Some(Duration::from_secs(9));
     assert_eq!(
-        control(Delivery::End(End::Draining { retry })),
+        control(&Delivery::End(End::Draining { retry })),
         "event: eventcast.draining\nretry: 9000\ndata: {\"reason\":\"draining\"}\n\n"
     );
     assert_eq!(
-        control(Delivery::End(End::Draining { retry: None })),
+        control(&Delivery::End(End::Draining { retry: None })),
         "event: eventcast.draining\ndata: {\"reason\":\"draining\"}\n\n"
     );
     assert_eq!(
-        control(Delivery::End(End::Closed)),
+        control(&Delivery::End(End::Closed)),
         "event: eventcast.closed\ndata: {\"reason\":\"closed\"}\n\n"
     );
 }
 
 #[test]
 fn a_heartbeat_is_a_comment_without_a_blank_line() {
-    assert_eq!(control(Delivery::Heartbeat), ":\n");
+    assert_eq!(control(&Delivery::Heartbeat), ":\n");
 }
 
 #[test]

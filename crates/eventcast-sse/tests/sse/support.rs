@@ -25,9 +25,7 @@ pub(crate) fn seen(event: ParsedEvent) -> Seen {
 }
 
 /// Reads pieces of one stream.
-pub(crate) fn parse<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> (Vec<ParsedEvent>, Parser) {
+pub(crate) fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<ParsedEvent>, Parser) {
     let mut parser = Parser::new();
     let mut events = Vec::new();
     for piece in pieces {

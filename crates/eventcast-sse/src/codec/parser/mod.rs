@@ -5,6 +5,7 @@ mod error;
 mod event;
 mod line;
 mod stream;
+mod value;
 
 pub use config::ParserConfig;
 pub use error::{DecodeError, ParseError};

@@ -8,6 +8,7 @@ use super::config::ParserConfig;
 use super::error::ParseError;
 use super::event::ParsedEvent;
 use super::line::{Field, Line, NameStart};
+use super::value::{decode_utf8, parse_retry};
 
 /// Reads an event stream that comes in pieces of any size, by the rules of
 /// [WHATWG HTML, section 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
@@ -203,11 +204,7 @@ impl Parser {
         Ok(())
     }
 
-    fn extend_name<'a>(
-        &mut self,
-        name: NameStart,
-        part: &'a [u8],
-    ) -> Result<&'a [u8], ParseError> {
+    fn extend_name<'a>(&mut self, name: NameStart, part: &'a [u8]) -> Result<&'a [u8], ParseError> {
         let colon = part.iter().position(|byte| *byte == b':');
         let name = name.with(&part[..colon.unwrap_or(part.len())]);
         self.line = match (name, colon) {
@@ -288,25 +285,6 @@ impl Parser {
         self.name = String::new();
         self.encoding = String::new();
     }
-}
-
-/// "UTF-8 decode": what is not UTF-8 becomes U+FFFD. Fields are decoded one by one, which is the
-/// same, for their borders are ASCII.
-fn decode_utf8(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-fn parse_retry(value: &[u8]) -> Option<Duration> {
-    if value.is_empty() {
-        return None;
-    }
-    let mut millis = 0u64;
-    for byte in value {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        millis = millis.saturating_mul(10).saturating_add(digit);
-    }
-    Some(Duration::from_millis(millis))
 }
 
 const BYTE_ORDER_MARK: &[u8; 3] = b"\xEF\xBB\xBF";
