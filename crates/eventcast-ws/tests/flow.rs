@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use common::{
     BINARY, Frame, Peer, TEXT, TokioTimer, earliest, hub, hub_keeping, start, start_with,
@@ -15,6 +16,7 @@ use common::{
 use eventcast_core::{Event, GapReason, Payload};
 use eventcast_ws::{CloseCode, Mode, SubscribeOnly, WsConfig, WsEnd, serve};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::time::Instant;
 
 /// Counts the writes.
 struct Counting {
@@ -108,6 +110,7 @@ async fn the_opening_message_and_replay_are_one_stream() {
     for n in 1..=80 {
         hub.publish("a", Event::text(n.to_string())).await.unwrap();
     }
+    let begin = Instant::now();
     let (mut peer, _end) = start(earliest(&hub, "a"), WsConfig::new());
     assert!(
         peer.text()
@@ -119,6 +122,7 @@ async fn the_opening_message_and_replay_are_one_stream() {
     }
     hub.publish("a", Event::text("live")).await.unwrap();
     assert!(peer.text().await.ends_with(r#""data":"live"}"#));
+    assert_eq!(begin.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

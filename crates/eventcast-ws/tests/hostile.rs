@@ -5,6 +5,7 @@ mod common;
 
 use common::{BINARY, CLOSE, PING, TEXT, close_payload, frame, hub, start};
 use eventcast_ws::{CloseCode, Mode, WsConfig, WsEnd};
+use tokio::time::Instant;
 
 async fn closed_with(bytes: &[u8], config: WsConfig) -> (u16, WsEnd) {
     let (mut peer, end) = start(hub().subscribe("a").unwrap(), config);
@@ -134,6 +135,8 @@ async fn a_peer_that_never_stops_sending_is_cut_in_bounded_time() {
         }
     });
     let code = CloseCode::ProtocolError;
+    let begin = Instant::now();
     assert_eq!(end.await.unwrap(), WsEnd::Violation { code });
+    assert_eq!(begin.elapsed().as_secs(), 5);
     flood.await.unwrap();
 }

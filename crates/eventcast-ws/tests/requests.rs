@@ -4,13 +4,16 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{PING, PONG, Peer, Publishing, TEXT, frame, hub, start, start_with};
 use eventcast_core::{ChannelName, Event, Hub, HubConfig, Position};
 use eventcast_ws::{ClientHandler, Refusal, WsConfig, WsEnd};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// A connection with the channel `a` whose opening message is read.
 async fn connect(hub: &Hub) -> (Peer, JoinHandle<WsEnd>) {
@@ -220,4 +223,41 @@ async fn a_message_may_come_byte_by_byte() {
         tokio::task::yield_now().await;
     }
     peer.expect(&[r#"{"type":"pong"}"#]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_again_is_served_again() {
+    let hub = hub();
+    let session = hub.subscribe("a").unwrap();
+    let config = WsConfig::new().with_max_queued(100);
+    let (peer, _end) = start_with(session, Arc::new(Publishing(hub.clone())), config, 1000);
+    let (reader, mut writer) = tokio::io::split(peer.io);
+    let requests = tokio::spawn(async move {
+        for n in 0..1_000 {
+            let request = format!(r#"{{"type":"ping","ref":{n}}}"#);
+            let request = frame(TEXT, request.as_bytes());
+            writer.write_all(&request).await.unwrap();
+        }
+        writer
+    });
+    // Long enough for all that can be answered before anything is read.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!requests.is_finished());
+    hub.publish("a", Event::text("x")).await.unwrap();
+    let mut peer = Peer {
+        io: tokio::io::join(reader, tokio::io::sink()),
+    };
+    let begin = Instant::now();
+    let mut events = 0;
+    assert!(peer.text().await.starts_with(r#"{"type":"open""#));
+    for n in 0..1_000 {
+        let mut text = peer.text().await;
+        if text.contains("data") {
+            events += 1;
+            text = peer.text().await;
+        }
+        assert_eq!(text, format!(r#"{{"type":"pong","ref":{n}}}"#));
+    }
+    assert_eq!((events, begin.elapsed()), (1, Duration::ZERO));
+    drop(requests.await.unwrap());
 }

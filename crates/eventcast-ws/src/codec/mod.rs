@@ -5,6 +5,8 @@ mod json;
 mod plain;
 mod reply;
 mod request;
+#[cfg(test)]
+mod request_tests;
 
 pub use json::JsonFormat;
 pub use plain::PlainFormat;

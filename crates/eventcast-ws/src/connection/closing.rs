@@ -145,9 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             code: SocketCode::from(code.code()),
             reason: reason.into(),
         };
-        // The queue takes everything, so these fail only when the peer's close was first. A pong
-        // that is due goes before the close frame, after which nothing may follow.
-        let _ = self.queue_answers(cx);
+        // The queue takes everything, so this fails only when the peer's close was first.
         let _ = self.queue_close(frame, cx);
     }
 

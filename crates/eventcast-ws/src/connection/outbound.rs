@@ -11,10 +11,11 @@ use crate::config::Mode;
 use crate::end::{CloseCode, WsEnd};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Queues a batch, unless the last one is still being written: until it is, events wait in the
-    /// log. Returns how many deliveries there were.
+    /// Queues a batch, unless the last one is not written yet: until it is, events wait in the log.
+    /// Replies that wait do not count, or a client that asks without end would starve its own
+    /// events. Returns how many deliveries there were.
     pub(super) fn poll_session(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
-        if self.is_held() {
+        if self.queue.holds_batch() {
             return Ok(0);
         }
         let mut batch = SCRATCH.take();
@@ -28,6 +29,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(()) if count == 0 => Err(session_end(End::Closed)),
             Poll::Ready(()) => batch.iter().try_for_each(|delivery| self.deliver(delivery)),
         };
+        if count > 0 {
+            self.queue.end_batch();
+        }
         batch.clear();
         SCRATCH.set(batch);
         result.map(|()| count)

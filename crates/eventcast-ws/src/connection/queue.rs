@@ -17,6 +17,8 @@ use tokio::io::AsyncWrite;
 pub(crate) struct OutQueue {
     rope: VecDeque<Bytes>,
     length: usize,
+    /// How much of `length` is up to the end of the last batch of events.
+    batch: usize,
     flush_due: bool,
 }
 
@@ -54,6 +56,16 @@ impl OutQueue {
             self.rope = VecDeque::new();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Marks the end of a batch of events.
+    pub(crate) fn end_batch(&mut self) {
+        self.batch = self.length;
+    }
+
+    /// Whether the last batch of events is not written yet.
+    pub(crate) fn holds_batch(&self) -> bool {
+        self.batch > 0
     }
 
     /// How many bytes wait.
@@ -106,6 +118,7 @@ impl OutQueue {
 
     fn advance(&mut self, mut written: usize) {
         self.length -= written;
+        self.batch = self.batch.saturating_sub(written);
         while let Some(front) = self.rope.front_mut() {
             if written < front.len() {
                 front.advance(written);

@@ -131,10 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let inbound = self.poll_inbound(cx)?;
             let delivered = self.poll_session(cx)?;
-            // What was held back by the queue left no waker but the queue's.
-            let held = self.is_held();
+            // What the queue holds back left no waker but the queue's.
+            let (full, busy) = (self.is_full(), self.queue.holds_batch());
             self.poll_queue(cx)?;
-            let freed = held && !self.is_held();
+            let freed = full && !self.is_full() || busy && !self.queue.holds_batch();
             if inbound == 0 && delivered == 0 && !freed {
                 return Ok(());
             }
@@ -209,11 +209,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Mode::Plain => delivery.encoded(&PlainFormat),
         };
         self.queue.push(frame);
-    }
-
-    /// Whether the session is not to be read now: a batch is still being written.
-    pub(super) fn is_held(&self) -> bool {
-        self.stall.is_blocked() || self.is_full()
     }
 
     /// Whether nothing more is to be read from the client now.

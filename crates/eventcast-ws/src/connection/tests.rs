@@ -8,6 +8,7 @@ use std::time::Duration;
 use eventcast_core::{Event, Hub, Sleep, Timer};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use proptest::prelude::*;
 use tokio::io::{AsyncWrite, DuplexStream};
 
 use super::{Connection, serve};
@@ -83,5 +84,31 @@ fn an_idle_connection_is_small() {
         size_of::<UpgradedConnection>(),
     ];
     assert!(sizes.iter().all(|size| *size <= 1024), "{sizes:?}");
-    println!("{sizes:?} session {}", size_of::<eventcast_core::Session>());
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_nothing_panics(
+        frames in proptest::collection::vec((any::<u8>(), "[ -~]{0,40}", any::<bool>()), 0..8),
+        rest in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let hub = Hub::new();
+        let (mut peer, mut connection) = connect(&hub, 1 << 16);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut bytes = Vec::new();
+        for (first, payload, usual) in frames {
+            bytes.extend([if usual { first & 0x8f } else { first }, 0x80 | payload.len() as u8]);
+            bytes.extend([0; 4]);
+            bytes.extend(payload.as_bytes());
+        }
+        bytes.extend(rest);
+        for part in bytes.chunks(7) {
+            let _ = Pin::new(&mut peer).poll_write(&mut cx, part);
+            if Pin::new(&mut connection).poll(&mut cx).is_ready() {
+                return Ok(());
+            }
+        }
+        drop(peer);
+        prop_assert!(Pin::new(&mut connection).poll(&mut cx).is_ready());
+    }
 }

@@ -133,10 +133,6 @@ impl Stall {
             self.sleep = None;
         }
     }
-
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked
-    }
 }
 
 impl fmt::Debug for Stall {
