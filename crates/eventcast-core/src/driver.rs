@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::hub::{Hub, Log};
+use crate::hub::Hub;
+use crate::log::Log;
 use crate::shard::Shard;
 use crate::time::{Sleep, Timer};
 
@@ -46,7 +47,7 @@ impl Hub {
     /// # }
     /// ```
     pub fn drivers(&self, timer: impl Timer) -> Vec<Driver> {
-        if !self.take_drivers() {
+        if !self.log.take_drivers() {
             return Vec::new();
         }
         let timer: Arc<dyn Timer> = Arc::new(timer);

@@ -5,14 +5,18 @@ mod channel;
 mod config;
 mod delivery;
 mod driver;
+#[cfg(feature = "json")]
+mod envelope;
 mod error;
 mod event;
 mod format;
 mod hub;
 mod id;
+mod log;
 mod name;
 mod replay;
 mod ring;
+mod sequencer;
 mod session;
 mod shard;
 mod stored;

@@ -1,6 +1,10 @@
 //! Exhaustive schedules of small cases: no wake-up is lost, and no event is passed over, whatever
 //! the interleaving. Run with `RUSTFLAGS="--cfg loom" cargo test -p eventcast-core --test loom
 //! --release`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail them as the tests themselves do"
+)]
 #![cfg(loom)]
 
 use std::future::poll_fn;

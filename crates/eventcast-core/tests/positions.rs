@@ -1,4 +1,8 @@
 //! The position rules, one counter-example each: what would be lost or doubled without the rule.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail them as the tests themselves do"
+)]
 
 use std::pin::Pin;
 use std::task::{Context, Waker};

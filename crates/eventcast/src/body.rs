@@ -16,6 +16,10 @@ use crate::registry::Registered;
 /// endless stream, which ends its session when it is dropped.
 pub struct ResponseBody(Kind);
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a connection has one, and mostly the large one"
+)]
 enum Kind {
     Full(Option<Bytes>),
     Sse(

@@ -17,7 +17,7 @@ use crate::body::ResponseBody;
 pub(crate) struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -25,7 +25,7 @@ impl Problem {
         Self {
             status,
             detail: detail.into(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -50,13 +50,14 @@ impl Problem {
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
-    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers.extend(headers);
-        self
+    pub(crate) fn with_headers(self, headers: &HeaderMap) -> Self {
+        headers.iter().fold(self, |problem, (name, value)| {
+            problem.with_header(name.clone(), value.clone())
+        })
     }
 
     pub(crate) fn into_response(self) -> Response<ResponseBody> {

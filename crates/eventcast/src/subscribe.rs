@@ -120,8 +120,7 @@ fn open(
 }
 
 fn handshake_problem(error: UpgradeError) -> Problem {
-    Problem::new(error.status(), error.to_string())
-        .with_headers(error.response().into_parts().0.headers)
+    Problem::new(error.status(), error.to_string()).with_headers(error.response().headers())
 }
 
 /// Whether the client takes an event stream: it does unless it names only other types.

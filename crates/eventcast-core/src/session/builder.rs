@@ -6,8 +6,9 @@ use super::reader::Session;
 use super::subscription::Origin;
 use crate::delivery::GapReason;
 use crate::error::SubscribeError;
-use crate::hub::{Hub, Log};
+use crate::hub::Hub;
 use crate::id::Position;
+use crate::log::Log;
 use crate::name::{ChannelName, NameError};
 
 /// Where a channel starts when the session does not resume.

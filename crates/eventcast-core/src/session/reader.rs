@@ -15,8 +15,9 @@ use super::signal::{SessionHandle, Signal, Slot};
 use super::subscription::{Origin, Subscription};
 use crate::delivery::{Delivery, End, Gap, GapReason, Open};
 use crate::error::SubscribeError;
-use crate::hub::{Hub, Log};
+use crate::hub::Hub;
 use crate::id::Position;
+use crate::log::Log;
 use crate::name::{ChannelName, NameError};
 
 /// One reader of a hub: any number of channels, delivered in the one order of their ids.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::signal::Slot;
 use crate::delivery::GapReason;
-use crate::hub::Log;
+use crate::log::Log;
 use crate::name::ChannelName;
 use crate::ring::{ArmKey, Ring, RingState};
 

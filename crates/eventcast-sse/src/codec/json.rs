@@ -1,14 +1,12 @@
 //! Payloads in a JSON envelope.
 
-use eventcast_core::{Delivery, Format, FormatId, PayloadKind, StoredEvent};
+use eventcast_core::{Delivery, Format, FormatId};
 
 use super::{control, field};
 
 /// The event stream whose data is a JSON envelope on one line, for sessions of several channels.
 ///
-/// A JSON payload stands in the envelope as it is, a text as a string, bytes as a base64 string
-/// with `"encoding":"base64"`. A JSON payload that is itself a string has `"encoding":"json"`,
-/// which tells it from a text.
+/// [`StoredEvent::write_envelope`](eventcast_core::StoredEvent::write_envelope) says what is in it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -45,52 +43,8 @@ impl Format for JsonFormat {
         };
         field::event_block(event, out, |out| {
             out.extend_from_slice(b"data: ");
-            write_envelope(event, out);
+            event.write_envelope(out);
             out.push(b'\n');
         });
-    }
-}
-
-/// Writes the envelope: id, channel, event if named, encoding if any, data.
-fn write_envelope(event: &StoredEvent, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"id\":\"");
-    out.extend_from_slice(event.id().text().as_bytes());
-    out.extend_from_slice(b"\",\"channel\":");
-    field::json_string(out, event.channel().as_str());
-    if let Some(name) = event.name() {
-        out.extend_from_slice(b",\"event\":");
-        field::json_string(out, name.as_str());
-    }
-    let payload = event.payload();
-    match payload.kind() {
-        PayloadKind::Binary => {
-            out.extend_from_slice(b",\"encoding\":\"base64\",\"data\":\"");
-            field::base64(out, payload.as_bytes());
-            out.push(b'"');
-        }
-        PayloadKind::Json => {
-            if payload.as_bytes().trim_ascii_start().starts_with(b"\"") {
-                out.extend_from_slice(b",\"encoding\":\"json\"");
-            }
-            out.extend_from_slice(b",\"data\":");
-            write_on_one_line(out, payload.as_bytes());
-        }
-        PayloadKind::Text => {
-            out.extend_from_slice(b",\"data\":");
-            field::json_string(out, payload.as_str().expect("a text is UTF-8"));
-        }
-    }
-    out.push(b'}');
-}
-
-/// Writes JSON text. A line end in it can only stand between tokens, where a space means the same;
-/// left in, it would end the field.
-fn write_on_one_line(out: &mut Vec<u8>, json: &[u8]) {
-    let start = out.len();
-    out.extend_from_slice(json);
-    for byte in &mut out[start..] {
-        if field::is_line_end(*byte) {
-            *byte = b' ';
-        }
     }
 }

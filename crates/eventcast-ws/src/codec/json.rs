@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use eventcast_core::{
-    ChannelName, Delivery, End, Format, FormatId, Gap, Open, Payload, PayloadKind, Position,
-    StoredEvent,
+    ChannelName, Delivery, End, Format, FormatId, Gap, Open, PayloadKind, Position, StoredEvent,
 };
 
 use super::frame::{self, Opcode};
@@ -98,27 +95,6 @@ impl Object<'_> {
         self.number(key, duration.map(|duration| duration.as_millis() as u64));
     }
 
-    fn payload(&mut self, payload: &Payload) {
-        let bytes = payload.as_bytes();
-        match payload.kind() {
-            PayloadKind::Binary => {
-                self.verbatim("encoding", b"base64");
-                self.key("data");
-                self.out.push(b'"');
-                write_base64(self.out, bytes);
-                self.out.push(b'"');
-            }
-            PayloadKind::Json => {
-                // Unmarked, a JSON string would read as a text.
-                if bytes.trim_ascii_start().first() == Some(&b'"') {
-                    self.verbatim("encoding", b"json");
-                }
-                self.raw("data", bytes);
-            }
-            PayloadKind::Text => self.string("data", payload.as_str().unwrap_or_default()),
-        }
-    }
-
     fn key(&mut self, key: &str) {
         self.out.push(self.separator);
         self.separator = b',';
@@ -130,11 +106,7 @@ impl Object<'_> {
 
 /// Appends a text frame with one JSON object of at least one field.
 pub(crate) fn message(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
-    sized_message(out, 0, fill);
-}
-
-fn sized_message(out: &mut Vec<u8>, expected: usize, fill: impl FnOnce(&mut Object<'_>)) {
-    frame::write_text(out, expected, |out| {
+    frame::write_text(out, 0, |out| {
         let mut object = Object {
             out,
             separator: b'{',
@@ -150,13 +122,8 @@ fn encode_event(event: &StoredEvent, out: &mut Vec<u8>) {
         PayloadKind::Binary => payload.len() / 3 * 4,
         PayloadKind::Json | PayloadKind::Text => payload.len(),
     };
-    sized_message(out, length + EVENT_ENVELOPE, |object| {
-        object.position("id", Some(event.id()));
-        object.string("channel", event.channel().as_str());
-        if let Some(name) = event.name() {
-            object.string("event", name.as_str());
-        }
-        object.payload(payload);
+    frame::write_text(out, length + EVENT_ENVELOPE, |out| {
+        event.write_envelope(out)
     });
 }
 
@@ -178,14 +145,6 @@ fn encode_gap(gap: &Gap, object: &mut Object<'_>) {
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string is JSON and a vector takes it");
-}
-
-fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    let start = out.len();
-    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    STANDARD
-        .encode_slice(bytes, &mut out[start..])
-        .expect("base64 takes four bytes for every three begun");
 }
 
 /// What id, keys and a short channel name come to: only the guess at the header hangs on it.
