@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Options {
             let flag = flag.to_owned();
             match flag.as_str() {
                 "help" => return Ok(None),
-                "listen" => options.listen = value(&mut parser, &flag)?,
+                "listen" => options.listen = address(&mut parser)?,
                 "retain-count" => {
                     let count = at_least_one(&mut parser, &flag)?;
                     options.retention = options.retention.with_count(count);
@@ -115,6 +115,13 @@ fn value<T: FromStr<Err: std::fmt::Display>>(
         .map_err(with_hint)?;
     text.parse()
         .map_err(|error| format!("--{flag} {text}: {error} (try --help)").into())
+}
+
+/// An address and port, or a name and port.
+fn address(parser: &mut lexopt::Parser) -> Result<SocketAddr, Box<dyn Error>> {
+    let text: String = value(parser, "listen")?;
+    let resolved = text.to_socket_addrs().ok().and_then(|mut all| all.next());
+    resolved.ok_or_else(|| format!("--listen {text}: not an address and port (try --help)").into())
 }
 
 fn at_least_one(parser: &mut lexopt::Parser, flag: &str) -> Result<usize, Box<dyn Error>> {
