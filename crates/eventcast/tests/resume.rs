@@ -1,6 +1,10 @@
 //! Random publishes, cuts after any byte, and resumes, on real connections: one client with three
 //! channels changes between Server-Sent Events and WebSocket and misses nothing, sees nothing
 //! twice, and sees everything in the order of the ids.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail them as the tests themselves do"
+)]
 
 mod wire;
 

@@ -98,7 +98,10 @@ impl Client {
         }
         let request =
             format!("GET /events?{query} HTTP/1.1\r\nHost: test\r\n{headers}{id_header}\r\n");
-        client.write_all(request.as_bytes()).await.unwrap();
+        client
+            .write_all(request.as_bytes())
+            .await
+            .expect("the server reads");
         self.connection = Some(Connection {
             stream: client,
             unread: Vec::new(),
