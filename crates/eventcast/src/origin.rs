@@ -41,12 +41,11 @@ impl AllowedOrigins {
             return Verdict::Same;
         }
         let named = origin.to_ascii_lowercase();
-        if self
-            .0
-            .iter()
-            .any(|allowed| *allowed == named || allowed == "*")
-        {
+        if self.0.contains(&named) {
             return Verdict::Allowed(origin.to_owned());
+        }
+        if self.0.iter().any(|allowed| allowed == "*") {
+            return Verdict::Allowed("*".to_owned());
         }
         Verdict::Foreign
     }

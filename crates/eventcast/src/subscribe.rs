@@ -73,9 +73,9 @@ fn websocket(
     request: &mut Request<()>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let offered = request.headers().contains_key(SEC_WEBSOCKET_PROTOCOL);
     let (response, mut upgrade) = eventcast_ws::upgrade(request).map_err(handshake_problem)?;
-    if !offered && query.format == Some(Format::Plain) {
+    let agreed = response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL);
+    if !agreed && query.format == Some(Format::Plain) {
         upgrade = upgrade.with_mode(Mode::Plain);
     }
     if upgrade.mode() == Mode::Plain && query.channels.is_empty() {
@@ -86,7 +86,7 @@ fn websocket(
     let (session, registered) = open(shared, Transport::WebSocket, query)?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
-        .with_dead_after(shared.config.heartbeat * 5 / 2)
+        .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
         .with_write_timeout(shared.config.write_timeout)
         .with_retry(shared.config.retry)
         .with_max_message(shared.config.max_message);

@@ -61,11 +61,11 @@ impl Query {
         let text = request.uri.query().unwrap_or("");
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
-                "channel" => query.channels.push(ChannelName::new(&value)?),
+                "channel" => query.channels.push(ChannelName::new(text_of(&value)?)?),
                 "last_event_id" => query.last_event_id = Some(value.into_owned()),
                 "format" => query.format = Some(format(&value)?),
                 "start" => query.start = start(&value)?,
-                "event" => query.event = Some(value.into_owned()),
+                "event" => query.event = Some(text_of(&value)?.to_owned()),
                 _ => {}
             }
         }
@@ -76,6 +76,15 @@ impl Query {
         query.last_event_id = query.last_event_id.filter(|id| !id.is_empty());
         Ok(query)
     }
+}
+
+/// A name that is text. The decoder puts U+FFFD in the place of what is none, so a name that holds
+/// it was none, or is of no use to anybody.
+fn text_of(value: &str) -> Result<&str, Problem> {
+    if value.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(Problem::bad_request("a name in the query is not UTF-8"));
+    }
+    Ok(value)
 }
 
 fn format(value: &str) -> Result<Format, Problem> {

@@ -35,7 +35,7 @@ impl ServerConfig {
     /// requests; 10 seconds by default. A slow client needs a few seconds; a hostile one gets no
     /// more.
     pub fn with_header_timeout(mut self, timeout: Duration) -> Self {
-        self.header_timeout = timeout;
+        self.header_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -90,3 +90,6 @@ impl Default for ServerConfig {
         Self::new()
     }
 }
+
+/// What an instant can be moved on by without overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -80,6 +80,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let tasks = TaskTracker::new();
         let closing = CancellationToken::new();
+        let cut = CancellationToken::new();
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -90,7 +91,8 @@ impl Server {
                 Ok((stream, _)) => {
                     socket::prepare(&stream, self.config.unsent_bytes());
                     let service = self.service.clone();
-                    tasks.spawn(serve(stream, service, self.config, closing.clone()));
+                    let connection = serve(stream, service, self.config, closing.clone());
+                    tasks.spawn(cut.clone().run_until_cancelled_owned(connection));
                 }
                 // Out of file descriptors or the like: what is open goes on, and frees some.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -101,7 +103,11 @@ impl Server {
         closing.cancel();
         tasks.close();
         let ended = async { tokio::join!(tasks.wait(), self.service.sessions_ended()) };
-        let _ = tokio::time::timeout(self.config.shutdown_grace(), ended).await;
+        let ended = tokio::time::timeout(self.config.shutdown_grace(), ended).await;
+        if ended.is_err() {
+            cut.cancel();
+            tasks.wait().await;
+        }
     }
 }
 
