@@ -24,11 +24,16 @@ use crate::time::{Clock, SystemClock};
 #[must_use]
 pub struct HubConfig {
     pub(crate) retention: Retention,
+    /// By prefix, the longest first.
+    retention_by_prefix: Vec<(String, Retention)>,
     pub(crate) max_bytes: u64,
     pub(crate) max_channels: usize,
     pub(crate) max_session_channels: usize,
     pub(crate) max_payload: usize,
     pub(crate) collect_after: Duration,
+    pub(crate) max_tombstones: usize,
+    pub(crate) dedup_count: usize,
+    pub(crate) dedup_age: Duration,
     pub(crate) shards: usize,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -42,11 +47,15 @@ impl HubConfig {
     pub fn new() -> Self {
         Self {
             retention: Retention::new(),
+            retention_by_prefix: Vec::new(),
             max_bytes: 256 << 20,
             max_channels: 100_000,
             max_session_channels: 1_000,
             max_payload: 1 << 20,
             collect_after: Duration::from_secs(60),
+            max_tombstones: 10_000,
+            dedup_count: 10_000,
+            dedup_age: Duration::from_secs(300),
             shards: 2,
             epoch: None,
             clock: Arc::new(SystemClock),
@@ -57,6 +66,43 @@ impl HubConfig {
     /// What each channel retains.
     pub fn with_retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// What channels retain whose name starts with `prefix`, instead of the general rule. Of
+    /// several prefixes that fit, the longest counts.
+    pub fn with_retention_for(mut self, prefix: impl Into<String>, retention: Retention) -> Self {
+        self.retention_by_prefix.push((prefix.into(), retention));
+        self.retention_by_prefix
+            .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self
+    }
+
+    pub(crate) fn retention_of(&self, channel: &ChannelName) -> Retention {
+        self.retention_by_prefix
+            .iter()
+            .find(|(prefix, _)| channel.as_str().starts_with(prefix))
+            .map_or(self.retention, |(_, retention)| *retention)
+    }
+
+    /// What maintenance has to keep up with.
+    pub(crate) fn shortest_age(&self) -> Duration {
+        let ages = self.retention_by_prefix.iter().map(|(_, rule)| rule.age());
+        ages.fold(self.retention.age(), Duration::min)
+    }
+
+    /// How many completed channels are remembered as such after they were forgotten, 10,000 by
+    /// default, so that who comes late is told instead of waiting.
+    pub fn with_max_tombstones(mut self, tombstones: usize) -> Self {
+        self.max_tombstones = tombstones;
+        self
+    }
+
+    /// How many [idempotency keys](crate::Event::with_idempotency_key) are remembered, and for how
+    /// long: 10,000 and 5 minutes by default. A retry that comes later is stored again.
+    pub fn with_idempotency_window(mut self, count: usize, age: Duration) -> Self {
+        self.dedup_count = count;
+        self.dedup_age = age;
         self
     }
 

@@ -6,17 +6,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::event::{Event, Payload};
 use crate::format::Format;
 use crate::id::Position;
-use crate::name::ChannelName;
+use crate::name::{ChannelName, EventName};
 use crate::stored::{StoredEvent, encode};
 
 /// One step of a session: an event, or something its reader has to know.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Delivery {
+    /// A channel is completed: no event of it follows.
+    Completed(Completed),
+    /// Older events of a channel, between the last delivery and the next, were left out in favour
+    /// of newer ones with the same key, as the subscriber asked.
+    Conflated(Conflated),
     /// The session ends here; nothing follows.
     End(End),
+    /// An event that is not in the log: it has no id and moves no position.
+    Ephemeral(Arc<EphemeralEvent>),
     /// An event.
     Event(Arc<StoredEvent>),
     /// Events that will not be delivered, in their place.
@@ -57,6 +65,24 @@ pub struct Gap {
     pub position: Option<Position>,
 }
 
+impl Gap {
+    /// A gap, for implementors of formats and their tests.
+    #[must_use]
+    pub fn new(
+        channel: ChannelName,
+        reason: GapReason,
+        missed: Option<u64>,
+        position: Option<Position>,
+    ) -> Self {
+        Self {
+            channel,
+            reason,
+            missed,
+            position,
+        }
+    }
+}
+
 /// Reads as `gap in CHANNEL: REASON, N missed`.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +121,65 @@ impl GapReason {
     }
 }
 
+/// The end of a finite channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Completed {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Whether it ended well.
+    pub outcome: Outcome,
+    /// The session's position after it. Absent for a channel of which only this is remembered.
+    pub position: Option<Position>,
+}
+
+/// How a channel ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Whole: nothing more was to come.
+    Complete,
+    /// With a failure, and this reason.
+    Failed(Arc<str>),
+}
+
+/// Events left out in favour of newer ones; see [`SlowPolicy::Conflate`](crate::SlowPolicy).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conflated {
+    /// The channel.
+    pub channel: ChannelName,
+    /// How many events were left out.
+    pub count: u64,
+}
+
+/// An event that nobody stores: a typing mark, a cursor. Connected subscribers may get it, and may
+/// not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EphemeralEvent {
+    pub(crate) channel: ChannelName,
+    pub(crate) event: Event,
+}
+
+impl EphemeralEvent {
+    /// Where it was published.
+    #[must_use]
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// Its name, if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&EventName> {
+        self.event.name()
+    }
+
+    /// Its payload.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        self.event.payload()
+    }
+}
+
 /// The first block's content: where the session stands and what it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,11 +201,16 @@ pub struct Open {
 pub enum End {
     /// The server closed the session; coming back is of no use for now.
     Closed,
+    /// Every channel of the session is completed and delivered; coming back is of no use.
+    Completed,
     /// The server is going away or making room: come back after `retry`.
     Draining {
         /// How long to wait before reconnecting, if the server says.
         retry: Option<Duration>,
     },
+    /// The reader was slower than retention and asked to be disconnected then; it can resume, and
+    /// finds a gap.
+    Slow,
 }
 
 impl End {
@@ -129,7 +219,9 @@ impl End {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::Completed => "completed",
             Self::Draining { .. } => "draining",
+            Self::Slow => "slow",
         }
     }
 }

@@ -53,7 +53,7 @@ impl Hub {
         let timer: Arc<dyn Timer> = Arc::new(timer);
         let parts = self.log.maintenance_parts();
         let longest = Duration::from_secs(5);
-        let round = (self.log.config.retention.age() / 4)
+        let round = (self.log.config.shortest_age() / 4)
             .min(self.log.config.collect_after / 4)
             .clamp(parts * Duration::from_millis(1), longest);
         let interval = round / parts;

@@ -9,6 +9,9 @@ pub enum PublishError {
     /// The channel's name breaks the rules. The caller is at fault.
     #[error("the channel's name is not valid")]
     Channel(#[from] NameError),
+    /// The channel is completed. The caller is at fault.
+    #[error("the channel is completed")]
+    Completed,
     /// The payload is larger than the hub takes. The caller is at fault.
     #[error("the payload of {size} bytes is larger than the limit of {limit}")]
     TooLarge {

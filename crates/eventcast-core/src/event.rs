@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::name::{EventName, NameError};
+use crate::name::{EventName, Key, NameError};
 
 /// An event to publish: a payload and, if wanted, a name.
 ///
@@ -20,6 +20,8 @@ use crate::name::{EventName, NameError};
 pub struct Event {
     name: Option<EventName>,
     payload: Payload,
+    key: Option<Key>,
+    idempotency_key: Option<Key>,
 }
 
 impl Event {
@@ -29,6 +31,8 @@ impl Event {
         Self {
             name: None,
             payload,
+            key: None,
+            idempotency_key: None,
         }
     }
 
@@ -75,6 +79,46 @@ impl Event {
     ) -> Result<Self, NameError> {
         self.name = Some(name.try_into().map_err(Into::into)?);
         Ok(self)
+    }
+
+    /// The same event with a key: what it is the newest state of, such as a stock's symbol. A
+    /// subscriber that is behind and [conflates](crate::SlowPolicy::Conflate) gets only the newest
+    /// event of each key.
+    ///
+    /// # Errors
+    /// [`NameError`] when the key breaks the rules of [`Key`].
+    pub fn keyed(
+        mut self,
+        key: impl TryInto<Key, Error: Into<NameError>>,
+    ) -> Result<Self, NameError> {
+        self.key = Some(key.try_into().map_err(Into::into)?);
+        Ok(self)
+    }
+
+    /// The same event with an idempotency key: publishing another event with this key to the same
+    /// channel, within the hub's window, stores nothing and returns the first one's id. So a
+    /// publish whose outcome is not known can be tried again.
+    ///
+    /// # Errors
+    /// [`NameError`] when the key breaks the rules of [`Key`].
+    pub fn with_idempotency_key(
+        mut self,
+        key: impl TryInto<Key, Error: Into<NameError>>,
+    ) -> Result<Self, NameError> {
+        self.idempotency_key = Some(key.try_into().map_err(Into::into)?);
+        Ok(self)
+    }
+
+    /// The key that subscribers conflate by.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_ref()
+    }
+
+    /// The idempotency key.
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<&Key> {
+        self.idempotency_key.as_ref()
     }
 
     /// The name.

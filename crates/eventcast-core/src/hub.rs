@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::channel::ChannelHandle;
 use crate::config::HubConfig;
+use crate::delivery::Outcome;
 use crate::error::{PublishError, SubscribeError};
 use crate::event::Event;
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::{ChannelName, NameError};
@@ -102,7 +104,77 @@ impl Hub {
         event: Event,
     ) -> Result<Position, PublishError> {
         let name = channel.try_into().map_err(Into::into)?;
-        self.log.publish(&name, None, event).map(|(id, _)| id)
+        let (ids, _) = self.log.publish(&name, None, [event])?;
+        Ok(ids[0])
+    }
+
+    /// Publishes several events to one channel at once: nothing of the channel or of the hub comes
+    /// between them. Returns their ids, in order.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was stored then, not even a part.
+    pub fn try_publish_batch(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Vec<Position>, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        let (ids, _) = self.log.publish(&name, None, events)?;
+        Ok(ids.into_vec())
+    }
+
+    /// Hands an event to the subscribers that are connected now, and stores it nowhere: for typing
+    /// marks, cursors and the like. It has no id, moves no position, and may be dropped; at most
+    /// 16 KiB. Returns whether the channel has subscribers.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub fn publish_ephemeral(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+        event: Event,
+    ) -> Result<bool, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        self.log.publish_ephemeral(&name, event)
+    }
+
+    /// Completes a channel: its events are all published. Subscribers get the rest and then the
+    /// end, late ones too; see [`ChannelHandle::complete`].
+    ///
+    /// # Errors
+    /// [`PublishError`], among them [`PublishError::Completed`] the second time.
+    pub fn complete(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+    ) -> Result<Position, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        self.log.complete(&name, Outcome::Complete)
+    }
+
+    /// Completes a channel that failed, and tells subscribers why.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn fail(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+        reason: &str,
+    ) -> Result<Position, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        self.log.complete(&name, Outcome::Failed(reason.into()))
+    }
+
+    /// A page of what a channel retains.
+    ///
+    /// # Errors
+    /// [`NameError`] when the name is not valid. A channel that does not exist has an empty page.
+    pub fn history(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, NameError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        Ok(self.log.history(&name, query))
     }
 
     /// Subscribes to one channel from now on; see [`session`](Self::session) for more.

@@ -3,13 +3,16 @@
 
 mod channel;
 mod config;
+mod dedup;
 mod delivery;
 mod driver;
 #[cfg(feature = "json")]
 mod envelope;
+mod ephemeral;
 mod error;
 mod event;
 mod format;
+mod history;
 mod hub;
 mod id;
 mod log;
@@ -22,22 +25,30 @@ mod shard;
 mod stored;
 mod sync;
 mod time;
+mod tombstones;
 mod transport;
+mod waiting;
 
 pub use channel::{Channel, ChannelHandle};
 pub use config::HubConfig;
-pub use delivery::{Delivery, End, Gap, GapReason, Open};
+pub use delivery::{
+    Completed, Conflated, Delivery, End, EphemeralEvent, Gap, GapReason, Open, Outcome,
+};
 pub use driver::Driver;
 pub use error::{PublishError, SubscribeError};
 #[cfg(feature = "json")]
 pub use event::JsonError;
 pub use event::{Event, Payload, PayloadKind};
 pub use format::{Format, FormatId};
+pub use history::{HistoryPage, HistoryQuery};
 pub use hub::{Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
-pub use name::{ChannelName, EventName, NameError};
+pub use name::{ChannelName, EventName, Key, NameError};
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
-pub use session::{BatchLimits, Session, SessionBuilder, SessionHandle, Start};
+pub use session::{
+    BatchLimits, Joined, Session, SessionBuilder, SessionHandle, SlowPolicy, Start,
+    SubscriptionOptions,
+};
 pub use stored::{StoredEvent, Timestamp};
 pub use time::{Clock, Sleep, SystemClock, Timer};
 pub use transport::{Batch, Transport, drive};

@@ -73,7 +73,32 @@ impl EventName {
     }
 }
 
-/// Why a channel's or an event's name is refused. The caller is at fault; a retry is of no use.
+/// A key that a publisher gives an event: 1 to [`Key::MAX_LEN`] bytes of UTF-8, no control
+/// characters. It is never sent to subscribers.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The longest key, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// Checks and takes a key.
+    ///
+    /// # Errors
+    /// [`NameError`] tells which rule the key breaks.
+    pub fn new(key: &str) -> Result<Self, NameError> {
+        check(key, Self::MAX_LEN)?;
+        Ok(Self(key.into()))
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a channel's or an event's name, or a key, is refused. The caller is at fault; a retry is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -161,6 +186,7 @@ macro_rules! name_traits {
 
 name_traits!(ChannelName);
 name_traits!(EventName);
+name_traits!(Key);
 
 impl From<std::convert::Infallible> for NameError {
     fn from(never: std::convert::Infallible) -> Self {

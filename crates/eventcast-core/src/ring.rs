@@ -1,16 +1,18 @@
-//! A channel inside the hub: its retained events, its trim mark, and who waits for more.
+//! A channel inside the hub: its retained events, its trim mark, its end, and who waits for more.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::name::ChannelName;
+use crate::delivery::Outcome;
+use crate::ephemeral::Ephemerals;
+use crate::name::{ChannelName, Key};
 use crate::replay::{ReplayBuffer, Retention};
-use crate::session::{Signal, Slot};
 use crate::stored::{StoredEvent, Timestamp};
 use crate::sync::Mutex;
+use crate::waiting::Waiting;
 
 /// Events to be dropped once the locks are released.
 pub(crate) type Dead = SmallVec<[Arc<StoredEvent>; 4]>;
@@ -18,6 +20,7 @@ pub(crate) type Dead = SmallVec<[Arc<StoredEvent>; 4]>;
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(crate) name: ChannelName,
+    pub(crate) retention: Retention,
     pub(crate) state: Mutex<RingState>,
 }
 
@@ -26,9 +29,18 @@ pub(crate) struct RingState {
     buffer: Box<dyn ReplayBuffer>,
     /// The last sequence that is no longer retained.
     trim_mark: u64,
+    /// The last sequence that is no longer retained, nor is a newer event of the same key: what a
+    /// subscriber who conflates has lost.
+    lost_mark: u64,
+    /// When the last trimmed event was published.
+    trimmed_until: Timestamp,
     /// How many events were ever trimmed.
     trimmed: u64,
     charged: u64,
+    /// The newest retained event of each key.
+    newest: HashMap<Key, u64>,
+    completion: Option<Completion>,
+    pub(crate) ephemerals: Ephemerals,
     subscribers: usize,
     /// Since when the channel is empty and without subscribers.
     idle_since: Option<Timestamp>,
@@ -36,52 +48,51 @@ pub(crate) struct RingState {
     pub(crate) collected: bool,
     /// Has an entry in the hub's index of oldest events.
     pub(crate) indexed: bool,
-    waiting: Box<[Waiting]>,
+    pub(crate) waiting: Waiting,
 }
 
-/// The armed sessions of one shard.
-#[derive(Debug, Default)]
-struct Waiting {
-    armed: Slab<Waiter>,
-    /// Counts how often the armed ones were taken, which makes their keys stale.
-    generation: u32,
-    /// Whether the channel stands in the shard's queue.
-    queued: bool,
+/// The record that ends a channel. It is kept beside the buffer: retention never trims it.
+#[derive(Clone, Debug)]
+pub(crate) struct Completion {
+    pub(crate) sequence: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) outcome: Outcome,
 }
 
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    pub(crate) signal: Arc<Signal>,
-    pub(crate) slot: Slot,
-}
-
-/// A session's place among the armed ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ArmKey {
-    key: usize,
-    generation: u32,
+/// What a channel that is created starts with: what the hub knows of all that it forgot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Floor {
+    pub(crate) sequence: u64,
+    pub(crate) time: Timestamp,
 }
 
 impl Ring {
     pub(crate) fn new(
         name: ChannelName,
+        retention: Retention,
         buffer: Box<dyn ReplayBuffer>,
-        floor: u64,
+        floor: Floor,
         shards: usize,
     ) -> Self {
         let state = RingState {
             buffer,
-            trim_mark: floor,
+            trim_mark: floor.sequence,
+            lost_mark: floor.sequence,
+            trimmed_until: floor.time,
             trimmed: 0,
             charged: 0,
+            newest: HashMap::new(),
+            completion: None,
+            ephemerals: Ephemerals::default(),
             subscribers: 0,
             idle_since: None,
             collected: false,
             indexed: false,
-            waiting: (0..shards).map(|_| Waiting::default()).collect(),
+            waiting: Waiting::new(shards),
         };
         Self {
             name,
+            retention,
             state: Mutex::new(state),
         }
     }
@@ -91,7 +102,15 @@ impl RingState {
     pub(crate) fn append(&mut self, event: Arc<StoredEvent>) {
         self.charged += event.charge();
         self.idle_since = None;
+        if let Some(key) = event.key() {
+            self.newest.insert(key.clone(), event.sequence());
+        }
         self.buffer.push(event);
+    }
+
+    pub(crate) fn complete(&mut self, completion: Completion) {
+        self.idle_since = None;
+        self.completion = Some(completion);
     }
 
     /// Removes the oldest event and returns what it was charged for.
@@ -101,8 +120,15 @@ impl RingState {
         };
         let charge = event.charge();
         self.trim_mark = event.sequence();
+        self.trimmed_until = event.time();
         self.trimmed += 1;
         self.charged -= charge;
+        if !self.is_superseded(&event) {
+            self.lost_mark = event.sequence();
+            if let Some(key) = event.key() {
+                self.newest.remove(key);
+            }
+        }
         dead.push(event);
         charge
     }
@@ -114,7 +140,7 @@ impl RingState {
             || (self.charged > retention.bytes() && self.buffer.len() > 1)
             || self
                 .oldest()
-                .is_some_and(|oldest| older_than(oldest.time(), now, retention.age()))
+                .is_some_and(|oldest| oldest.time().is_older_than(retention.age(), now))
         {
             freed += self.pop(dead);
         }
@@ -125,12 +151,36 @@ impl RingState {
         self.buffer.get(0)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub(crate) fn trim_mark(&self) -> u64 {
         self.trim_mark
     }
 
+    pub(crate) fn lost_mark(&self) -> u64 {
+        self.lost_mark
+    }
+
+    pub(crate) fn trimmed_until(&self) -> Timestamp {
+        self.trimmed_until
+    }
+
     pub(crate) fn trimmed(&self) -> u64 {
         self.trimmed
+    }
+
+    pub(crate) fn completion(&self) -> Option<&Completion> {
+        self.completion.as_ref()
+    }
+
+    /// Whether a newer event with the same key is retained.
+    pub(crate) fn is_superseded(&self, event: &StoredEvent) -> bool {
+        event
+            .key()
+            .and_then(|key| self.newest.get(key))
+            .is_some_and(|newest| *newest > event.sequence())
     }
 
     /// The event with this running number, of all ever appended.
@@ -144,76 +194,65 @@ impl RingState {
         (sequence >= self.trim_mark).then(|| self.trimmed + self.buffer.rank(sequence) as u64)
     }
 
+    /// How many retained events were published before `time`.
+    pub(crate) fn count_before(&self, time: Timestamp) -> usize {
+        let (mut low, mut high) = (0, self.buffer.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.buffer.get(middle) {
+                Some(event) if event.time() < time => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
     pub(crate) fn subscribe(&mut self) {
         self.subscribers += 1;
         self.idle_since = None;
     }
 
-    pub(crate) fn unsubscribe(&mut self, shard: usize, armed: Option<ArmKey>) {
+    pub(crate) fn unsubscribe(&mut self) {
         self.subscribers -= 1;
-        if let Some(armed) = armed {
-            let waiting = &mut self.waiting[shard];
-            if waiting.generation == armed.generation {
-                waiting.armed.remove(armed.key);
-                if waiting.armed.is_empty() {
-                    waiting.armed.shrink_to_fit();
-                }
-            }
-        }
     }
 
-    /// Has the session marked at the next append. Only right while the ring holds nothing above
-    /// the session's cursor, in the critical section that saw so.
-    pub(crate) fn arm(&mut self, shard: usize, signal: &Arc<Signal>, slot: Slot) -> ArmKey {
-        let waiting = &mut self.waiting[shard];
-        ArmKey {
-            key: waiting.armed.insert(Waiter {
-                signal: Arc::clone(signal),
-                slot,
-            }),
-            generation: waiting.generation,
-        }
-    }
-
-    /// The shards that have to be told of an append, each of which gets this channel queued.
-    pub(crate) fn queue_waiting(&mut self, mut queue: impl FnMut(usize)) {
-        for (shard, waiting) in self.waiting.iter_mut().enumerate() {
-            if !waiting.queued && !waiting.armed.is_empty() {
-                waiting.queued = true;
-                queue(shard);
-            }
-        }
-    }
-
-    /// Takes the armed sessions of a shard, to mark them outside the lock.
-    pub(crate) fn take_armed(&mut self, shard: usize) -> Slab<Waiter> {
-        let waiting = &mut self.waiting[shard];
-        waiting.queued = false;
-        waiting.generation = waiting.generation.wrapping_add(1);
-        std::mem::take(&mut waiting.armed)
+    pub(crate) fn has_subscribers(&self) -> bool {
+        self.subscribers > 0
     }
 
     /// Nobody subscribes to it, and it holds no event.
     pub(crate) fn is_idle(&self) -> bool {
-        self.subscribers == 0 && self.buffer.len() == 0
+        self.subscribers == 0 && self.buffer.len() == 0 && self.ephemerals.is_empty()
     }
 
-    /// Idle, and never held an event: forgetting it loses nothing.
+    /// Idle, and never held anything: forgetting it loses nothing.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.is_idle() && self.trimmed == 0
+        self.is_idle() && self.trimmed == 0 && self.completion.is_none()
     }
 
-    /// Whether it has been idle for `duration`; starts counting when it is newly idle.
-    pub(crate) fn idle_for(&mut self, duration: Duration, now: Timestamp) -> bool {
-        if !self.is_idle() {
+    /// The last sequence that is lost with the channel when it is forgotten.
+    pub(crate) fn last_mark(&self) -> u64 {
+        let completion = self.completion.as_ref().map_or(0, |end| end.sequence);
+        self.trim_mark.max(completion)
+    }
+
+    /// Whether it has been idle for `duration`; starts counting when it is newly idle. A completed
+    /// channel stays for its age as well, so that who comes late is told.
+    pub(crate) fn idle_for(
+        &mut self,
+        duration: Duration,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> bool {
+        let ended_lately = self
+            .completion
+            .as_ref()
+            .is_some_and(|end| !end.time.is_older_than(retention.age(), now));
+        if !self.is_idle() || ended_lately {
             self.idle_since = None;
             return false;
         }
         let since = *self.idle_since.get_or_insert(now);
-        older_than(since, now, duration)
+        since.is_older_than(duration, now)
     }
-}
-
-fn older_than(time: Timestamp, now: Timestamp, age: Duration) -> bool {
-    u128::from(now.as_millis().saturating_sub(time.as_millis())) >= age.as_millis()
 }

@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use crate::dedup::Window;
 use crate::ring::{Ring, RingState};
 use crate::stored::Timestamp;
 
@@ -11,6 +12,7 @@ use crate::stored::Timestamp;
 pub(crate) struct Sequencer {
     last: u64,
     last_time: Timestamp,
+    pub(crate) published: Window,
     /// The channels by the sequence of their oldest event, as far as known: a hint may be too low.
     oldest: BinaryHeap<Reverse<Oldest>>,
 }
@@ -21,6 +23,16 @@ impl Sequencer {
         self.last += 1;
         self.last_time = self.last_time.max(now);
         (self.last, self.last_time)
+    }
+
+    /// The last sequence that was given.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The time of the last sequence.
+    pub(crate) fn last_time(&self) -> Timestamp {
+        self.last_time
     }
 
     /// Takes the channel that may have the oldest event, with that event's sequence if it is

@@ -23,7 +23,8 @@ pub(crate) struct Shard {
 
 #[derive(Debug, Default)]
 struct ShardState {
-    queue: Vec<(Arc<Ring>, u64)>,
+    /// Channels with the first sequence handed over; ephemeral events have none.
+    queue: Vec<(Arc<Ring>, Option<u64>)>,
     /// Sessions that have something above the dispatched number and nothing else to do.
     blocked: Vec<Arc<Signal>>,
     driver: DriverState,
@@ -59,12 +60,27 @@ impl Shard {
         }
     }
 
-    /// Hands a channel over, under the sequencer's and the ring's lock, so sequences come in order.
-    pub(crate) fn queue(&self, ring: &Arc<Ring>, sequence: u64) -> Option<Nudge> {
+    /// Hands a channel over for an event, under the sequencer's and the ring's lock, so sequences
+    /// come in order.
+    pub(crate) fn queue_event(&self, ring: &Arc<Ring>, sequence: u64) -> Option<Nudge> {
         let mut state = self.state.lock();
         if self.pending.load(Ordering::Relaxed) == NOTHING {
             self.pending.store(sequence, Ordering::Release);
         }
+        self.push(&mut state, ring, Some(sequence))
+    }
+
+    /// Hands a channel over for an ephemeral event, under the ring's lock.
+    pub(crate) fn queue_ephemeral(&self, ring: &Arc<Ring>) -> Option<Nudge> {
+        self.push(&mut self.state.lock(), ring, None)
+    }
+
+    fn push(
+        &self,
+        state: &mut ShardState,
+        ring: &Arc<Ring>,
+        sequence: Option<u64>,
+    ) -> Option<Nudge> {
         state.queue.push((Arc::clone(ring), sequence));
         match std::mem::replace(&mut state.driver, DriverState::Busy) {
             DriverState::Idle(waker) => Some(Nudge::Wake(waker)),
@@ -106,13 +122,14 @@ impl Shard {
         }
         let mut wakers = Vec::new();
         for (ring, _) in &queue {
-            let armed = ring.state.lock().take_armed(self.index);
+            let armed = ring.state.lock().waiting.take(self.index);
             wakers.extend(armed.into_iter().filter_map(|(_, w)| w.signal.mark(w.slot)));
         }
         let blocked = {
             let mut state = self.state.lock();
-            let next = state.queue.first().map_or(NOTHING, |(_, first)| *first);
-            self.pending.store(next, Ordering::Release);
+            let next = state.queue.iter().find_map(|(_, first)| *first);
+            self.pending
+                .store(next.unwrap_or(NOTHING), Ordering::Release);
             std::mem::take(&mut state.blocked)
         };
         drop(pass);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use crate::delivery::Delivery;
 use crate::event::{Event, Payload, PayloadKind};
 use crate::format::{Format, FormatId};
 use crate::id::{Epoch, Position};
-use crate::name::{ChannelName, EventName};
+use crate::name::{ChannelName, EventName, Key};
 
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,11 @@ impl Timestamp {
     #[must_use]
     pub fn as_millis(self) -> u64 {
         self.0
+    }
+
+    /// Whether it is `age` or more before `now`.
+    pub(crate) fn is_older_than(self, age: Duration, now: Self) -> bool {
+        u128::from(now.0.saturating_sub(self.0)) >= age.as_millis()
     }
 }
 
@@ -103,6 +109,16 @@ impl StoredEvent {
     #[must_use]
     pub fn name(&self) -> Option<&EventName> {
         self.event.name()
+    }
+
+    /// The key that subscribers conflate by, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.event.key()
+    }
+
+    pub(crate) fn idempotency_key(&self) -> Option<&Key> {
+        self.event.idempotency_key()
     }
 
     /// Its payload.

@@ -4,101 +4,16 @@
     reason = "the helpers of tests fail them as the tests themselves do"
 )]
 
-use std::pin::Pin;
+mod support;
+
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use eventcast_core::{
-    Delivery, Driver, End, Epoch, Event, Gap, GapReason, Hub, HubConfig, Position, Retention,
-    Session, Sleep, Start, SubscribeError, Timer,
+    Delivery, End, Epoch, Event, GapReason, Hub, HubConfig, Position, Start, SubscribeError,
 };
-use eventcast_testkit::{ManualClock, drain};
-
-fn text() -> Event {
-    Event::text("x")
-}
-
-fn keeping(count: usize) -> Hub {
-    Hub::with_config(HubConfig::new().with_retention(Retention::new().with_count(count)))
-}
-
-fn publish(hub: &Hub, channels: &[&str]) {
-    for channel in channels {
-        hub.try_publish(*channel, text()).unwrap();
-    }
-}
-
-fn id(hub: &Hub, sequence: u64) -> String {
-    Position::new(hub.position().epoch(), sequence).to_string()
-}
-
-fn resume(hub: &Hub, channels: &[&str], id: &str) -> Session {
-    let builder = hub.session().resume(id);
-    let builder = channels
-        .iter()
-        .fold(builder, |builder, name| builder.channel(*name));
-    builder.open().unwrap()
-}
-
-/// Events as `channel sequence`, gaps as `channel! reason missed @id`.
-fn show(deliveries: &[Delivery]) -> Vec<String> {
-    let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    deliveries
-        .iter()
-        .map(|delivery| match delivery {
-            Delivery::Event(event) => format!("{} {}", event.channel(), event.sequence()),
-            Delivery::Gap(Gap {
-                channel,
-                reason,
-                missed,
-                position,
-                ..
-            }) => format!(
-                "{channel}! {} {} @{}",
-                reason.as_str(),
-                number(*missed),
-                number(position.map(Position::sequence)),
-            ),
-            other => format!("{other:?}"),
-        })
-        .collect()
-}
-
-fn read(session: &mut Session) -> Vec<String> {
-    show(&drain(session))
-}
-
-fn opening(session: &Session) -> Option<u64> {
-    session.opening().position.map(Position::sequence)
-}
-
-struct Never;
-
-impl Timer for Never {
-    fn sleep(&self, _: Duration) -> Sleep {
-        Box::pin(std::future::pending())
-    }
-}
-
-/// Ready at once, always: each poll of the maintenance driver is one round.
-struct Rounds(std::sync::Arc<std::sync::atomic::AtomicUsize>);
-
-impl Timer for Rounds {
-    fn sleep(&self, _: Duration) -> Sleep {
-        use std::sync::atomic::Ordering;
-        let left = std::sync::Arc::clone(&self.0);
-        Box::pin(std::future::poll_fn(move |_| {
-            match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
-                Ok(_) => std::task::Poll::Ready(()),
-                Err(_) => std::task::Poll::Pending,
-            }
-        }))
-    }
-}
-
-fn turn(driver: &mut Driver) {
-    let _ = Pin::new(driver).poll(&mut Context::from_waker(Waker::noop()));
-}
+use eventcast_testkit::drain;
+use support::{Never, id, keeping, maintained, opening, publish, read, resume, turn};
 
 #[test]
 fn one_order_over_all_channels() {
@@ -288,27 +203,6 @@ fn nothing_is_emitted_above_the_dispatched_number() {
     assert_eq!(read(&mut session), ["b 2", "a 3"]);
 }
 
-/// A hub with maintenance under the test's control.
-fn maintained(collect_after: Duration) -> (Hub, ManualClock, impl FnMut()) {
-    let clock = ManualClock::new();
-    let hub = Hub::with_config(
-        HubConfig::new()
-            .with_clock(clock.clone())
-            .with_collect_after(collect_after)
-            .with_retention(Retention::new().with_age(Duration::from_secs(10))),
-    );
-    let rounds = std::sync::Arc::default();
-    let mut maintain = hub
-        .drivers(Rounds(std::sync::Arc::clone(&rounds)))
-        .pop()
-        .unwrap();
-    let all_parts = move || {
-        rounds.store(64, std::sync::atomic::Ordering::SeqCst);
-        turn(&mut maintain);
-    };
-    (hub, clock, all_parts)
-}
-
 #[test]
 fn a_forgotten_channel_leaves_the_floor_as_its_trim_mark() {
     let (hub, clock, mut maintain) = maintained(Duration::from_secs(60));
@@ -420,7 +314,7 @@ fn limits_are_typed_errors_and_leave_the_session_as_it_was() {
         session.subscribe(["b"]),
         Err(SubscribeError::TooManyChannels { limit: 3 })
     );
-    assert!(hub.try_publish("e", text()).is_err());
+    assert!(hub.try_publish("e", Event::text("x")).is_err());
     publish(&hub, &["a"]);
     assert_eq!(read(&mut session), ["a 1"]);
 }

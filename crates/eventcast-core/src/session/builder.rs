@@ -2,25 +2,16 @@
 
 use std::fmt;
 
+use super::cursor::Origin;
+use super::join::Attach;
+use super::options::{Start, SubscriptionOptions};
 use super::reader::Session;
-use super::subscription::Origin;
 use crate::delivery::GapReason;
 use crate::error::SubscribeError;
 use crate::hub::Hub;
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::{ChannelName, NameError};
-
-/// Where a channel starts when the session does not resume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// With the oldest event that is retained.
-    Earliest,
-    /// With what is published from now on.
-    #[default]
-    Live,
-}
 
 /// A session in the making; see [`Hub::session`].
 ///
@@ -40,8 +31,8 @@ pub enum Start {
 #[must_use = "nothing happens before `open`"]
 pub struct SessionBuilder {
     hub: Hub,
-    channels: Vec<(ChannelName, Start)>,
-    start: Start,
+    channels: Vec<(ChannelName, SubscriptionOptions)>,
+    options: SubscriptionOptions,
     resume: Option<Resume>,
     error: Option<NameError>,
 }
@@ -69,17 +60,17 @@ impl SessionBuilder {
         Self {
             hub,
             channels: Vec::new(),
-            start: Start::default(),
+            options: SubscriptionOptions::default(),
             resume: None,
             error: None,
         }
     }
 
-    /// Adds a channel, to start where [`start`](Self::start) said last. A channel named twice
-    /// counts once.
+    /// Adds a channel, with the [options](Self::options) given last. A channel named twice counts
+    /// once.
     pub fn channel(mut self, channel: impl TryInto<ChannelName, Error: Into<NameError>>) -> Self {
         match channel.try_into().map_err(Into::into) {
-            Ok(name) => self.channels.push((name, self.start)),
+            Ok(name) => self.channels.push((name, self.options.clone())),
             Err(error) => {
                 self.error.get_or_insert(error);
             }
@@ -89,7 +80,13 @@ impl SessionBuilder {
 
     /// Where channels start that are named after this; a session that resumes ignores it.
     pub fn start(mut self, start: Start) -> Self {
-        self.start = start;
+        self.options.start = start;
+        self
+    }
+
+    /// How channels begin and behave that are named after this.
+    pub fn options(mut self, options: SubscriptionOptions) -> Self {
+        self.options = options;
         self
     }
 
@@ -113,15 +110,21 @@ impl SessionBuilder {
         let committed = log.committed();
         let beginning = self.beginning(log, committed);
         let mut session = Session::new(&self.hub, committed, beginning);
-        session.attach(self.channels.into_iter().map(|(name, start)| {
-            let origin = match (beginning, start) {
-                (Beginning::Resumed(sequence), _) => Origin::Sequence(sequence),
-                (Beginning::Broken(GapReason::Epoch), _) | (_, Start::Earliest) => Origin::TrimMark,
-                (_, Start::Live) => Origin::Sequence(committed),
+        session.attach(self.channels.iter().map(|(name, options)| {
+            let (origin, broken) = match beginning {
+                Beginning::Resumed(sequence) => (Origin::Sequence(sequence), None),
+                Beginning::Broken(GapReason::Epoch) => (Origin::TrimMark, None),
+                Beginning::Broken(_) | Beginning::First => log.origin(options.start, committed),
             };
-            (name, origin)
+            Attach {
+                name,
+                options,
+                origin,
+                broken,
+            }
         }))?;
         session.settle_start();
+        session.position_last_opening_gap();
         Ok(session)
     }
 
@@ -129,14 +132,10 @@ impl SessionBuilder {
         match self.resume {
             None => Beginning::First,
             Some(Resume::Unparsable) => Beginning::Broken(GapReason::Unknown),
-            Some(Resume::At(position)) if position.epoch() != log.epoch => {
-                Beginning::Broken(GapReason::Epoch)
-            }
-            // The memory log is the whole log: what lies beyond it was never given.
-            Some(Resume::At(position)) if position.sequence() > committed => {
-                Beginning::Broken(GapReason::Unknown)
-            }
-            Some(Resume::At(position)) => Beginning::Resumed(position.sequence()),
+            Some(Resume::At(position)) => match log.honour(position, committed) {
+                Ok(sequence) => Beginning::Resumed(sequence),
+                Err(reason) => Beginning::Broken(reason),
+            },
         }
     }
 }
@@ -147,5 +146,34 @@ impl fmt::Debug for SessionBuilder {
             .field("channels", &self.channels)
             .field("resume", &self.resume)
             .finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// The sequence of a position of this log, or why it cannot be honoured.
+    fn honour(&self, position: Position, committed: u64) -> Result<u64, GapReason> {
+        if position.epoch() != self.epoch {
+            Err(GapReason::Epoch)
+        } else if position.sequence() > committed {
+            // The memory log is the whole log: what lies beyond it was never given.
+            Err(GapReason::Unknown)
+        } else {
+            Ok(position.sequence())
+        }
+    }
+
+    /// Where a start lies, and why it cannot be honoured, if so.
+    pub(crate) fn origin(&self, start: Start, committed: u64) -> (Origin, Option<GapReason>) {
+        match start {
+            Start::After(position) => match self.honour(position, committed) {
+                Ok(sequence) => (Origin::Sequence(sequence), None),
+                Err(GapReason::Epoch) => (Origin::TrimMark, Some(GapReason::Epoch)),
+                Err(reason) => (Origin::Live(committed), Some(reason)),
+            },
+            Start::Earliest => (Origin::TrimMark, None),
+            Start::Last(count) => (Origin::Last(count), None),
+            Start::Live => (Origin::Live(committed), None),
+            Start::Since(time) => (Origin::Since(time), None),
+        }
     }
 }

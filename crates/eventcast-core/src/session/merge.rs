@@ -3,8 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::cursor::{Cursor, Step};
+use super::options::SlowPolicy;
 use super::reader::{BatchLimits, Session};
-use crate::delivery::{Delivery, Gap};
+use super::subscription::{Subscription, bound_or_arm};
+use crate::delivery::{Completed, Conflated, Delivery, End, Gap, GapReason};
+use crate::ring::RingState;
 
 /// What is left of a batch's limits.
 #[derive(Debug)]
@@ -21,13 +25,18 @@ impl Budget {
         }
     }
 
-    fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.events == 0 || self.bytes == 0
     }
 
     fn spend(&mut self, bytes: usize) {
         self.events -= 1;
         self.bytes = self.bytes.saturating_sub(bytes + DELIVERY_BYTES);
+    }
+
+    /// For an event that nobody gets: time was spent, and nothing is written.
+    fn skip(&mut self) {
+        self.events -= 1;
     }
 }
 
@@ -59,12 +68,19 @@ impl Session {
         // A channel's lower bound and its index, lowest first.
         let mut heads = BinaryHeap::with_capacity(self.active.len());
         for index in std::mem::take(&mut self.active) {
-            if let Some(bound) = self.bound_or_arm(index) {
-                heads.push(Reverse((bound, index)));
-            }
+            let subscription = &mut self.subscriptions[index as usize];
+            let mut state = subscription.ring.state.lock();
+            read_ephemerals(&mut subscription.cursor, &state, budget, out);
+            let bound = bound_or_arm(
+                &subscription.cursor,
+                &mut state,
+                &mut subscription.armed,
+                (self.shard, &self.signal, subscription.slot),
+            );
+            heads.extend(bound.map(|bound| Reverse((bound, index))));
         }
         let mut waits = None;
-        while !budget.is_spent() {
+        while !budget.is_spent() && !self.ended {
             let Some(&Reverse((bound, index))) = heads.peek() else {
                 break;
             };
@@ -93,46 +109,106 @@ impl Session {
         budget: &mut Budget,
         out: &mut Vec<Delivery>,
     ) -> Option<u64> {
-        let subscription = &mut self.subscriptions[index as usize];
-        let mut state = subscription.ring.state.lock();
-        let cursor = &mut subscription.cursor;
+        let Subscription {
+            ring,
+            slot,
+            armed,
+            cursor,
+        } = &mut self.subscriptions[index as usize];
+        let mut state = ring.state.lock();
+        read_ephemerals(cursor, &state, budget, out);
         if let Some((reason, missed)) = cursor.step_over_trimmed(&state) {
+            if reason == GapReason::Slow && cursor.slow == SlowPolicy::Disconnect {
+                self.ended = true;
+                out.push(Delivery::End(End::Slow));
+                return None;
+            }
             // The gap may reach beyond what other channels still have to deliver: its id must not.
             let id = cursor.sequence.min(dispatched).min(next - 1);
-            self.position = self.position.max(id);
-            out.push(Delivery::Gap(Gap {
-                channel: subscription.ring.name.clone(),
+            self.reached = self.reached.max(id);
+            self.position = self.reached;
+            let position = Some(self.log.position(self.position));
+            out.push(Delivery::Gap(Gap::new(
+                ring.name.clone(),
                 reason,
                 missed,
-                position: Some(self.log.position(self.position)),
-            }));
+                position,
+            )));
             budget.spend(0);
         } else {
-            while !budget.is_spent()
-                && let Some(event) = cursor.read(&state, dispatched.min(next))
-            {
-                self.position = event.sequence();
-                budget.spend(event.payload().len());
-                out.push(Delivery::Event(event));
+            let mut conflated = 0;
+            while !budget.is_spent() {
+                match cursor.step(&state, dispatched.min(next)) {
+                    Step::Event(event) => {
+                        if conflated > 0 {
+                            let channel = ring.name.clone();
+                            let count = std::mem::take(&mut conflated);
+                            out.push(Delivery::Conflated(Conflated { channel, count }));
+                        }
+                        self.reached = event.sequence();
+                        self.position = self.reached;
+                        budget.spend(event.payload().len());
+                        out.push(Delivery::Event(event));
+                    }
+                    Step::Completed(sequence, outcome) => {
+                        self.reached = self.reached.max(sequence);
+                        self.position = self.reached;
+                        self.unfinished -= 1;
+                        budget.spend(0);
+                        out.push(Delivery::Completed(Completed {
+                            channel: ring.name.clone(),
+                            outcome,
+                            position: Some(self.log.position(self.position)),
+                        }));
+                    }
+                    Step::Conflated(sequence) => {
+                        conflated += 1;
+                        self.reached = sequence;
+                        budget.skip();
+                    }
+                    Step::Filtered(sequence) => {
+                        self.reached = sequence;
+                        budget.skip();
+                    }
+                    Step::Nothing => break,
+                }
+            }
+            if conflated > 0 {
+                let (channel, count) = (ring.name.clone(), conflated);
+                out.push(Delivery::Conflated(Conflated { channel, count }));
+            }
+            if self.reached > self.position && is_falling_behind(self.position, &state) {
+                self.position = self.reached;
+                out.push(Delivery::Position(self.log.position(self.position)));
             }
         }
-        let bound = cursor.lower_bound(&state);
-        if bound.is_none() {
-            let key = state.arm(self.shard, &self.signal, subscription.slot);
-            subscription.armed = Some(key);
-        }
-        bound
+        let place = (self.shard, &self.signal, *slot);
+        bound_or_arm(cursor, &mut state, armed, place)
     }
+}
 
-    fn bound_or_arm(&mut self, index: u32) -> Option<u64> {
-        let subscription = &mut self.subscriptions[index as usize];
-        let mut state = subscription.ring.state.lock();
-        let bound = subscription.cursor.lower_bound(&state);
-        if bound.is_none() {
-            let key = state.arm(self.shard, &self.signal, subscription.slot);
-            subscription.armed = Some(key);
-        }
-        bound
+/// Whether a position that moved unseen is about to fall below the trim mark: the channel trims,
+/// and half of what it retains lies after the position.
+fn is_falling_behind(position: u64, state: &RingState) -> bool {
+    let middle = state.trimmed() + state.len() as u64 / 2;
+    state.trimmed() > 0
+        && state
+            .at(middle)
+            .is_some_and(|event| position < event.sequence())
+}
+
+fn read_ephemerals(
+    cursor: &mut Cursor,
+    state: &RingState,
+    budget: &mut Budget,
+    out: &mut Vec<Delivery>,
+) {
+    while !budget.is_spent()
+        && let Some((number, event)) = state.ephemerals.at(cursor.ephemeral)
+    {
+        cursor.ephemeral = number + 1;
+        budget.spend(event.payload().len());
+        out.push(Delivery::Ephemeral(event));
     }
 }
 

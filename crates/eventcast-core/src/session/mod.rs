@@ -1,12 +1,17 @@
 //! Sessions: one reader, any number of channels, one order.
 
 mod builder;
+mod cursor;
+mod join;
 mod merge;
+mod options;
 mod reader;
 mod signal;
 mod subscription;
 
-pub use builder::{SessionBuilder, Start};
+pub use builder::SessionBuilder;
+pub use join::Joined;
+pub use options::{SlowPolicy, Start, SubscriptionOptions};
 pub use reader::{BatchLimits, Session};
 pub use signal::SessionHandle;
 pub(crate) use signal::{Signal, Slot};

@@ -12,13 +12,12 @@ use slab::Slab;
 use super::builder::Beginning;
 use super::merge::Budget;
 use super::signal::{SessionHandle, Signal, Slot};
-use super::subscription::{Origin, Subscription};
-use crate::delivery::{Delivery, End, Gap, GapReason, Open};
-use crate::error::SubscribeError;
+use super::subscription::Subscription;
+use crate::delivery::{Delivery, End, Open};
 use crate::hub::Hub;
 use crate::id::Position;
 use crate::log::Log;
-use crate::name::{ChannelName, NameError};
+use crate::name::ChannelName;
 
 /// One reader of a hub: any number of channels, delivered in the one order of their ids.
 ///
@@ -66,15 +65,27 @@ pub struct Session {
     pub(super) active: Vec<u32>,
     /// The position that the reader was last given.
     pub(super) position: u64,
+    /// The position that the merge has reached; past the other by what nobody was given.
+    pub(super) reached: u64,
     /// What the session began with, until the first channels are attached.
-    beginning: Beginning,
-    /// Gaps of a resume that cannot be honoured, before anything else.
-    opening_gaps: VecDeque<Gap>,
-    generation: u32,
+    pub(super) beginning: Beginning,
+    /// What comes before anything else: gaps of starts that cannot be honoured, and the ends of
+    /// channels of which only that is remembered.
+    pub(super) opening: VecDeque<Delivery>,
+    /// Completed channels that exist no more.
+    pub(super) expired: Vec<ChannelName>,
+    /// How many channels may still bring something.
+    pub(super) unfinished: usize,
+    /// It resumed, and nothing is left to deliver or to announce.
+    pub(super) finished: bool,
+    /// Some channel may pass over events without a word.
+    pub(super) selective: bool,
+    pub(super) generation: u32,
     marked: Vec<Slot>,
     /// Deliveries of a batch that the stream has not handed out yet.
     buffered: VecDeque<Delivery>,
-    ended: bool,
+    stays_open: bool,
+    pub(super) ended: bool,
 }
 
 /// How much one batch may hold.
@@ -109,11 +120,17 @@ impl Session {
             subscriptions: Slab::new(),
             active: Vec::new(),
             position,
+            reached: position,
             beginning,
-            opening_gaps: VecDeque::new(),
+            opening: VecDeque::new(),
+            expired: Vec::new(),
+            unfinished: 0,
+            finished: matches!(beginning, Beginning::Resumed(_)),
+            selective: false,
             generation: 0,
             marked: Vec::new(),
             buffered: VecDeque::new(),
+            stays_open: false,
             ended: false,
         }
     }
@@ -137,7 +154,21 @@ impl Session {
         subscriptions
             .into_iter()
             .map(|subscription| subscription.ring.name.clone())
+            .chain(self.expired.iter().cloned())
             .collect()
+    }
+
+    /// Whether the session resumed, every channel of it is completed, and the id is at or past
+    /// each end: there is nothing to deliver, now or ever.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished && !(self.subscriptions.is_empty() && self.expired.is_empty())
+    }
+
+    /// Keeps the session open when all its channels are completed, for readers that may add others;
+    /// otherwise it ends with [`End::Completed`].
+    pub fn stay_open(&mut self) {
+        self.stays_open = true;
     }
 
     /// The position that the reader was last given: resuming there loses nothing and repeats
@@ -145,36 +176,7 @@ impl Session {
     #[must_use]
     pub fn honoured_position(&self) -> Option<Position> {
         let broken = matches!(self.beginning, Beginning::Broken(_));
-        (!broken && self.opening_gaps.is_empty()).then(|| self.log.position(self.position))
-    }
-
-    /// Adds channels to the running session, at its present position, which is returned: a channel
-    /// delivers what follows it. All are added or none; a channel that is in the session already
-    /// stays as it is, so asking again is safe.
-    ///
-    /// The first channels of a session that was opened without any begin where the session was
-    /// told to resume.
-    ///
-    /// # Errors
-    /// [`SubscribeError`] when a name is not valid or a limit is met.
-    pub fn subscribe<N>(
-        &mut self,
-        channels: impl IntoIterator<Item = N>,
-    ) -> Result<Option<Position>, SubscribeError>
-    where
-        N: TryInto<ChannelName, Error: Into<NameError>>,
-    {
-        self.settle();
-        let origin = match self.beginning {
-            Beginning::Broken(GapReason::Epoch) => Origin::TrimMark,
-            _ => Origin::Sequence(self.position),
-        };
-        let names: Result<Vec<_>, _> = channels
-            .into_iter()
-            .map(|channel| channel.try_into().map_err(Into::into))
-            .collect();
-        self.attach(names?.into_iter().map(|name| (name, origin)))?;
-        Ok(self.honoured_position())
+        (!broken && !self.announces_gaps()).then(|| self.log.position(self.position))
     }
 
     /// Removes a channel; `false` when it is not in the session. What it has in a batch that is
@@ -183,13 +185,19 @@ impl Session {
         let Some(key) = self.find(channel) else {
             return false;
         };
+        self.remove(key);
+        self.opening.retain(
+            |delivery| !matches!(delivery, Delivery::Gap(gap) if gap.channel.as_str() == channel),
+        );
+        self.position_last_opening_gap();
+        true
+    }
+
+    pub(super) fn remove(&mut self, key: usize) {
         let subscription = self.subscriptions.remove(key);
         self.active.retain(|index| *index as usize != key);
-        self.opening_gaps
-            .retain(|gap| gap.channel.as_str() != channel);
-        self.position_last_opening_gap();
+        self.unfinished -= usize::from(!subscription.cursor.done);
         subscription.detach(&self.log, self.shard);
-        true
     }
 
     /// A handle that can end the session from elsewhere.
@@ -222,7 +230,7 @@ impl Session {
                 out.push(Delivery::End(end));
                 return Poll::Ready(());
             }
-            out.extend(self.opening_gaps.drain(..).map(Delivery::Gap));
+            out.extend(self.opening.drain(..));
             let waits = match self.subscriptions.len() {
                 0 | 1 => {
                     self.read_single(&mut budget, out);
@@ -230,8 +238,17 @@ impl Session {
                 }
                 _ => self.read_merged(dispatched, &mut budget, out),
             };
+            if self.is_completed() {
+                self.ended = true;
+                out.push(Delivery::End(End::Completed));
+            }
             if out.len() > before {
                 return Poll::Ready(());
+            }
+            if budget.is_spent() {
+                // All that was read is nobody's: others get their turn before it goes on.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             match waits {
                 Some(sequence) if !self.log.shards[self.shard].block(&self.signal, sequence) => {}
@@ -240,28 +257,50 @@ impl Session {
         }
     }
 
+    /// Every channel has told its end, and nobody may add another.
+    fn is_completed(&self) -> bool {
+        let has_channels = !(self.subscriptions.is_empty() && self.expired.is_empty());
+        has_channels && self.unfinished == 0 && !self.stays_open && !self.ended
+    }
+
+    fn announces_gaps(&self) -> bool {
+        let is_gap = |delivery: &Delivery| matches!(delivery, Delivery::Gap(_));
+        self.opening.iter().any(is_gap)
+    }
+
     /// What an idle connection should send: a plain sign of life, or, when the position it was
     /// given could soon give a false gap, the present one.
     #[must_use]
     pub fn heartbeat(&mut self) -> Delivery {
-        // Its channels' own trim marks need no look: what they trimmed was delivered by now.
-        if self.position < self.log.next_floor() && self.settle() {
+        // What its channels' own trim marks have passed was delivered, unless it was passed over.
+        let moved = if self.position < self.log.next_floor() {
+            self.settle()
+        } else {
+            self.selective && self.tell_reached()
+        };
+        if moved {
             return Delivery::Position(self.log.position(self.position));
         }
         Delivery::Heartbeat
     }
 
-    /// Moves the position of an idle session on to what is dispatched; `true` when it moved.
-    fn settle(&mut self) -> bool {
+    /// Moves the position to what was read, and that of an idle session on to what is dispatched;
+    /// `true` when it moved.
+    pub(super) fn settle(&mut self) -> bool {
         let dispatched = self.log.dispatched(self.shard);
         let idle = !self.subscriptions.is_empty()
             && self.active.is_empty()
-            && self.opening_gaps.is_empty()
+            && self.opening.is_empty()
             && !self.signal.has_marks();
-        let moved = idle && dispatched > self.position;
-        if moved {
-            self.position = dispatched;
+        if idle {
+            self.reached = self.reached.max(dispatched);
         }
+        self.tell_reached()
+    }
+
+    fn tell_reached(&mut self) -> bool {
+        let moved = self.reached > self.position;
+        self.position = self.reached;
         moved
     }
 
@@ -270,84 +309,7 @@ impl Session {
         if let Beginning::First = self.beginning {
             let starts = self.subscriptions.iter().map(|(_, s)| s.cursor.sequence);
             self.position = starts.min().unwrap_or(self.position);
-        }
-    }
-
-    pub(super) fn attach(
-        &mut self,
-        channels: impl Iterator<Item = (ChannelName, Origin)>,
-    ) -> Result<(), SubscribeError> {
-        let mut added = Vec::new();
-        let result = channels
-            .filter_map(|(name, origin)| self.attach_one(&name, origin, &mut added).err())
-            .next();
-        if let Some(error) = result {
-            for key in added {
-                let subscription = self.subscriptions.remove(key);
-                self.active.retain(|index| *index as usize != key);
-                subscription.detach(&self.log, self.shard);
-            }
-            return Err(error);
-        }
-        if let Beginning::Broken(reason) = self.beginning
-            && !added.is_empty()
-        {
-            self.begin_after_gaps(reason, &added);
-        }
-        Ok(())
-    }
-
-    fn attach_one(
-        &mut self,
-        name: &ChannelName,
-        origin: Origin,
-        added: &mut Vec<usize>,
-    ) -> Result<(), SubscribeError> {
-        if self.find(name.as_str()).is_some() {
-            return Ok(());
-        }
-        let limit = self.log.config.max_session_channels;
-        if self.subscriptions.len() >= limit {
-            return Err(SubscribeError::SessionFull { limit });
-        }
-        let entry = self.subscriptions.vacant_entry();
-        let slot = Slot {
-            index: entry.key() as u32,
-            generation: self.generation,
-        };
-        self.generation = self.generation.wrapping_add(1);
-        let subscription = Subscription::attach(&self.log, name, slot, origin).ok_or(
-            SubscribeError::TooManyChannels {
-                limit: self.log.config.max_channels,
-            },
-        )?;
-        added.push(entry.key());
-        self.active.push(slot.index);
-        entry.insert(subscription);
-        Ok(())
-    }
-
-    /// Announces a broken resume for every channel. Only the last gap carries a position: a reader
-    /// that is cut before it comes back with the id it had, and is told of them all again.
-    fn begin_after_gaps(&mut self, reason: GapReason, added: &[usize]) {
-        self.beginning = Beginning::First;
-        self.settle_start();
-        self.opening_gaps = added
-            .iter()
-            .map(|key| Gap {
-                channel: self.subscriptions[*key].ring.name.clone(),
-                reason,
-                missed: None,
-                position: None,
-            })
-            .collect();
-        self.position_last_opening_gap();
-    }
-
-    fn position_last_opening_gap(&mut self) {
-        let position = self.log.position(self.position);
-        if let Some(last) = self.opening_gaps.back_mut() {
-            last.position = Some(position);
+            self.reached = self.position;
         }
     }
 
@@ -365,7 +327,7 @@ impl Session {
         end
     }
 
-    fn find(&self, channel: &str) -> Option<usize> {
+    pub(super) fn find(&self, channel: &str) -> Option<usize> {
         self.subscriptions
             .iter()
             .find(|(_, subscription)| subscription.ring.name.as_str() == channel)

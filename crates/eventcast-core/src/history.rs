@@ -1,0 +1,149 @@
+//! Pages of what a channel retains.
+
+use std::sync::Arc;
+
+use crate::id::Position;
+use crate::log::Log;
+use crate::name::ChannelName;
+use crate::ring::RingState;
+use crate::stored::StoredEvent;
+
+/// Which part of a channel's history: forwards from a position, or backwards from one.
+///
+/// ```
+/// use eventcast_core::{Event, HistoryQuery, Hub};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::new();
+/// hub.try_publish_batch("news", ["a", "b", "c"].map(Event::text))?;
+/// let newest = hub.history("news", HistoryQuery::newest_first().with_limit(2))?;
+/// assert_eq!(newest.events[0].payload().as_str(), Some("c"));
+/// let older = HistoryQuery::newest_first().from(newest.next.unwrap());
+/// assert_eq!(hub.history("news", older)?.events.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct HistoryQuery {
+    backwards: bool,
+    from: Option<Position>,
+    limit: usize,
+}
+
+impl HistoryQuery {
+    /// From the oldest retained event on.
+    pub fn oldest_first() -> Self {
+        Self {
+            backwards: false,
+            from: None,
+            limit: Self::MAX_LIMIT,
+        }
+    }
+
+    /// From the newest event back.
+    pub fn newest_first() -> Self {
+        Self {
+            backwards: true,
+            ..Self::oldest_first()
+        }
+    }
+
+    /// Starts at a position: forwards with the first event after it, backwards with the last one
+    /// before it. A position of another run of the log counts as none.
+    pub fn from(mut self, position: Position) -> Self {
+        self.from = Some(position);
+        self
+    }
+
+    /// At most so many events, up to [`HistoryQuery::MAX_LIMIT`].
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit.min(Self::MAX_LIMIT);
+        self
+    }
+
+    /// The longest page.
+    pub const MAX_LIMIT: usize = 1_000;
+}
+
+/// Some of a channel's events; see [`Hub::history`](crate::Hub::history).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HistoryPage {
+    /// The events, in the order asked for.
+    pub events: Vec<Arc<StoredEvent>>,
+    /// Where the next page starts; absent after the last one.
+    pub next: Option<Position>,
+    /// Whether events are missing at the page's old end because they were trimmed.
+    pub trimmed: bool,
+    /// The position of the hub as the page was read: a session resumed there goes on where the
+    /// newest page ends.
+    pub position: Position,
+}
+
+impl HistoryPage {
+    pub(crate) fn empty(position: Position) -> Self {
+        Self {
+            events: Vec::new(),
+            next: None,
+            trimmed: false,
+            position,
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn history(&self, name: &ChannelName, query: HistoryQuery) -> HistoryPage {
+        let from = query.from.filter(|from| from.epoch() == self.epoch);
+        let from = from.map(Position::sequence);
+        let mut page = HistoryPage::empty(self.position(self.committed()));
+        if let Some(ring) = self.find(name) {
+            let state = ring.state.lock();
+            let until = page.position.sequence();
+            if query.backwards {
+                let before = from.unwrap_or(u64::MAX).min(until.saturating_add(1));
+                self.read_back(&state, before, query.limit, &mut page);
+            } else {
+                let after = from.unwrap_or_else(|| state.trim_mark());
+                self.read_on(&state, (after, until), query.limit, &mut page);
+            }
+        }
+        page
+    }
+
+    /// Reads the events in `(after, until]`, oldest first.
+    pub(crate) fn read_on(
+        &self,
+        state: &RingState,
+        (after, until): (u64, u64),
+        limit: usize,
+        page: &mut HistoryPage,
+    ) {
+        page.trimmed = after < state.trim_mark();
+        let first = state.number_after(after).unwrap_or_else(|| state.trimmed());
+        let mut events = (first..)
+            .map_while(|number| state.at(number))
+            .take_while(|event| event.sequence() <= until)
+            .peekable();
+        page.events.extend(events.by_ref().take(limit));
+        if events.peek().is_some() {
+            let last = page.events.last().map_or(after, |event| event.sequence());
+            page.next = Some(self.position(last));
+        }
+    }
+
+    fn read_back(&self, state: &RingState, before: u64, limit: usize, page: &mut HistoryPage) {
+        let end = state
+            .number_after(before.saturating_sub(1))
+            .unwrap_or_else(|| state.trimmed());
+        let start = end.saturating_sub(limit as u64).max(state.trimmed());
+        page.events
+            .extend((start..end).rev().filter_map(|number| state.at(number)));
+        page.trimmed = start == state.trimmed() && state.trim_mark() > 0;
+        if start > state.trimmed()
+            && let Some(oldest) = page.events.last()
+        {
+            page.next = Some(oldest.id());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A place in one channel, and the steps from it.
+
+use std::sync::Arc;
+
+use super::options::{Filter, SlowPolicy, SubscriptionOptions};
+use crate::delivery::{GapReason, Outcome};
+use crate::ring::RingState;
+use crate::stored::{StoredEvent, Timestamp};
+
+/// Where a cursor begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// With the last so many events.
+    Last(usize),
+    /// After this sequence, which is the present end of the log.
+    Live(u64),
+    /// After this sequence.
+    Sequence(u64),
+    /// With the first event of this time or later.
+    Since(Timestamp),
+    /// Before everything that is retained.
+    TrimMark,
+}
+
+pub(crate) struct Cursor {
+    /// The last sequence of the channel that the session has dealt with.
+    pub(crate) sequence: u64,
+    /// The running number of the next event to read. Unknown while the cursor is below the trim
+    /// mark that it met as the subscription began, which makes the size of that gap unknown too.
+    number: Option<u64>,
+    /// The running number of the next ephemeral event.
+    pub(crate) ephemeral: u64,
+    pub(crate) slow: SlowPolicy,
+    filter: Option<Arc<Filter>>,
+    /// Nothing comes any more.
+    pub(crate) done: bool,
+}
+
+/// What the next step of a cursor comes to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Completed(u64, Outcome),
+    /// An event in whose place a newer one of its key comes.
+    Conflated(u64),
+    Event(Arc<StoredEvent>),
+    /// An event that the filter leaves out.
+    Filtered(u64),
+    /// Nothing up to the limit.
+    Nothing,
+}
+
+impl Cursor {
+    pub(crate) fn new(state: &RingState, origin: Origin, options: &SubscriptionOptions) -> Self {
+        let before = |count: usize| {
+            let number = (state.trimmed() + count as u64).checked_sub(1);
+            let event = number.and_then(|number| state.at(number));
+            event.map_or_else(|| state.trim_mark(), |event| event.sequence())
+        };
+        let sequence = match origin {
+            Origin::Last(count) => before(state.len().saturating_sub(count)),
+            Origin::Live(_) if state.completion().is_some() => state.trim_mark(),
+            Origin::Live(sequence) | Origin::Sequence(sequence) => sequence,
+            Origin::Since(time) => match state.count_before(time) {
+                0 if state.trim_mark() > 0 && state.trimmed_until() >= time => {
+                    state.trim_mark() - 1
+                }
+                count => before(count),
+            },
+            Origin::TrimMark => state.trim_mark(),
+        };
+        let end = state.completion().map(|end| end.sequence);
+        Self {
+            sequence,
+            number: state.number_after(sequence),
+            ephemeral: state.ephemerals.end(),
+            slow: options.slow,
+            filter: options.filter.clone(),
+            done: end.is_some_and(|end| sequence >= end),
+        }
+    }
+
+    /// Whether it may pass over events without a word.
+    pub(crate) fn is_selective(&self) -> bool {
+        self.filter.is_some() || self.slow == SlowPolicy::Conflate
+    }
+
+    /// The lowest sequence that the channel may bring next: its next event, or the first one that
+    /// it may have lost; `None` when the ring holds nothing above the cursor.
+    pub(crate) fn lower_bound(&self, state: &RingState) -> Option<u64> {
+        if self.sequence < state.trim_mark() {
+            return Some(self.sequence + 1);
+        }
+        match state.at(self.number?) {
+            Some(event) => Some(event.sequence()),
+            None if self.done => None,
+            None => state.completion().map(|end| end.sequence),
+        }
+    }
+
+    /// Steps over what was trimmed, if anything was lost by that: why, and how much.
+    pub(crate) fn step_over_trimmed(
+        &mut self,
+        state: &RingState,
+    ) -> Option<(GapReason, Option<u64>)> {
+        if self.sequence >= state.trim_mark() {
+            return None;
+        }
+        let reason = match self.number {
+            Some(_) => GapReason::Slow,
+            None => GapReason::Trimmed,
+        };
+        let conflates = self.slow == SlowPolicy::Conflate;
+        let is_lost = !conflates || self.sequence < state.lost_mark();
+        let missed = self.number.map(|number| state.trimmed() - number);
+        self.sequence = state.trim_mark();
+        self.number = Some(state.trimmed());
+        // How many of them had a newer event is known to nobody.
+        is_lost.then_some((reason, missed.filter(|_| !self.is_selective())))
+    }
+
+    /// The next step up to `limit`.
+    pub(crate) fn step(&mut self, state: &RingState, limit: u64) -> Step {
+        let Some(number) = self.number else {
+            return Step::Nothing;
+        };
+        let Some(event) = state.at(number) else {
+            return self.step_to_end(state, limit);
+        };
+        let sequence = event.sequence();
+        if sequence > limit {
+            return Step::Nothing;
+        }
+        self.number = Some(number + 1);
+        self.sequence = sequence;
+        if self.filter.as_ref().is_some_and(|filter| !filter(&event)) {
+            Step::Filtered(sequence)
+        } else if self.slow == SlowPolicy::Conflate && state.is_superseded(&event) {
+            Step::Conflated(sequence)
+        } else {
+            Step::Event(event)
+        }
+    }
+
+    fn step_to_end(&mut self, state: &RingState, limit: u64) -> Step {
+        match state.completion() {
+            Some(end) if !self.done && end.sequence <= limit => {
+                self.done = true;
+                self.sequence = self.sequence.max(end.sequence);
+                Step::Completed(end.sequence, end.outcome.clone())
+            }
+            _ => Step::Nothing,
+        }
+    }
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("sequence", &self.sequence)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! How a subscription begins and behaves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::id::Position;
+use crate::stored::{StoredEvent, Timestamp};
+
+/// Where a channel starts when the session does not resume. An id that the session resumes with
+/// replaces it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// After this position; if it cannot be honoured, with a gap.
+    After(Position),
+    /// With the oldest event that is retained.
+    Earliest,
+    /// With the last so many events, as far as they are retained.
+    Last(usize),
+    /// With what is published from now on. A completed channel has no more to come: there it is
+    /// as `Earliest`.
+    #[default]
+    Live,
+    /// With the first event published at this time or later. If such events were trimmed already,
+    /// with a gap.
+    Since(Timestamp),
+}
+
+/// What happens to a subscriber that is slower than retention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowPolicy {
+    /// While it is behind, it gets only the newest event of each [key](crate::Event::keyed), in
+    /// the order of those, and is told how many were left out. Events without a key all come.
+    /// What was trimmed without a newer event of its key is a gap.
+    Conflate,
+    /// It is disconnected with [`End::Slow`](crate::End::Slow) where it would find a gap.
+    Disconnect,
+    /// It goes on from the oldest event that is retained, with a gap.
+    #[default]
+    Gap,
+}
+
+/// How a subscription begins and behaves: where it starts, what it lets through, and what happens
+/// when its reader is slow.
+///
+/// ```
+/// use eventcast_core::{Hub, SlowPolicy, Start, SubscriptionOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ticker = SubscriptionOptions::new()
+///     .with_start(Start::Last(10))
+///     .with_slow(SlowPolicy::Conflate)
+///     .with_filter(|event| event.name().is_some_and(|name| name.as_str() == "trade"));
+/// let session = Hub::new().session().options(ticker).channel("ticker").open()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+#[must_use]
+pub struct SubscriptionOptions {
+    pub(crate) start: Start,
+    pub(crate) slow: SlowPolicy,
+    pub(crate) filter: Option<Arc<Filter>>,
+}
+
+pub(crate) type Filter = dyn Fn(&StoredEvent) -> bool + Send + Sync;
+
+impl SubscriptionOptions {
+    /// From now on, everything, with a gap when slow.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where it starts.
+    pub fn with_start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// What happens when its reader is slow.
+    pub fn with_slow(mut self, slow: SlowPolicy) -> Self {
+        self.slow = slow;
+        self
+    }
+
+    /// Which events come. What a filter leaves out is no loss, and the position moves past it. It
+    /// is called under the channel's lock, so it has to be quick.
+    pub fn with_filter(
+        mut self,
+        filter: impl Fn(&StoredEvent) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.filter = Some(Arc::new(filter));
+        self
+    }
+}
+
+impl fmt::Debug for SubscriptionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscriptionOptions")
+            .field("start", &self.start)
+            .field("slow", &self.slow)
+            .field("filtered", &self.filter.is_some())
+            .finish()
+    }
+}
