@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::event::PayloadKind;
+use crate::delivery::EphemeralEvent;
+use crate::event::{Payload, PayloadKind};
+use crate::name::{ChannelName, EventName};
 use crate::stored::StoredEvent;
 
 impl StoredEvent {
@@ -33,34 +35,53 @@ impl StoredEvent {
     pub fn write_envelope(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id().text().as_bytes());
-        out.extend_from_slice(b"\",\"channel\":");
-        string(out, self.channel().as_str());
-        if let Some(name) = self.name() {
-            out.extend_from_slice(b",\"event\":");
-            string(out, name.as_str());
-        }
-        let payload = self.payload();
-        let bytes = payload.as_bytes();
-        match payload.kind() {
-            PayloadKind::Binary => {
-                out.extend_from_slice(b",\"encoding\":\"base64\",\"data\":\"");
-                base64(out, bytes);
-                out.push(b'"');
-            }
-            PayloadKind::Json => {
-                if bytes.trim_ascii_start().starts_with(b"\"") {
-                    out.extend_from_slice(b",\"encoding\":\"json\"");
-                }
-                out.extend_from_slice(b",\"data\":");
-                out.extend_from_slice(bytes);
-            }
-            PayloadKind::Text => {
-                out.extend_from_slice(b",\"data\":");
-                string(out, payload.as_str().unwrap_or_default());
-            }
-        }
-        out.push(b'}');
+        out.extend_from_slice(b"\",");
+        write_rest(self.channel(), self.name(), self.payload(), out);
     }
+}
+
+impl EphemeralEvent {
+    /// Appends the event as a JSON object on one line:
+    /// `{"type":"ephemeral","channel":…,"event"?:…,"encoding"?:…,"data":…}`; otherwise as
+    /// [`StoredEvent::write_envelope`].
+    pub fn write_envelope(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"type\":\"ephemeral\",");
+        write_rest(self.channel(), self.name(), self.payload(), out);
+    }
+}
+
+fn write_rest(
+    channel: &ChannelName,
+    name: Option<&EventName>,
+    payload: &Payload,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"\"channel\":");
+    string(out, channel.as_str());
+    if let Some(name) = name {
+        out.extend_from_slice(b",\"event\":");
+        string(out, name.as_str());
+    }
+    let bytes = payload.as_bytes();
+    match payload.kind() {
+        PayloadKind::Binary => {
+            out.extend_from_slice(b",\"encoding\":\"base64\",\"data\":\"");
+            base64(out, bytes);
+            out.push(b'"');
+        }
+        PayloadKind::Json => {
+            if bytes.trim_ascii_start().starts_with(b"\"") {
+                out.extend_from_slice(b",\"encoding\":\"json\"");
+            }
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(bytes);
+        }
+        PayloadKind::Text => {
+            out.extend_from_slice(b",\"data\":");
+            string(out, payload.as_str().unwrap_or_default());
+        }
+    }
+    out.push(b'}');
 }
 
 fn string(out: &mut Vec<u8>, text: &str) {

@@ -64,6 +64,31 @@ impl HistoryQuery {
 
     /// The longest page.
     pub const MAX_LIMIT: usize = 1_000;
+    /// The payloads of a page, in bytes: it ends with the event that exceeds them.
+    pub const MAX_BYTES: usize = 1 << 20;
+}
+
+/// What may still come into a page.
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn new(limit: usize) -> Self {
+        Self {
+            events: limit,
+            bytes: HistoryQuery::MAX_BYTES,
+        }
+    }
+
+    /// Whether one more event has its place.
+    fn take(&mut self, event: &StoredEvent) -> bool {
+        let fits = self.events > 0 && self.bytes > 0;
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(event.payload().len());
+        fits
+    }
 }
 
 /// Some of a channel's events; see [`Hub::history`](crate::Hub::history).
@@ -121,14 +146,17 @@ impl Log {
     ) {
         page.trimmed = after < state.trim_mark();
         let first = state.number_after(after).unwrap_or_else(|| state.trimmed());
-        let mut events = (first..)
+        let events = (first..)
             .map_while(|number| state.at(number))
-            .take_while(|event| event.sequence() <= until)
-            .peekable();
-        page.events.extend(events.by_ref().take(limit));
-        if events.peek().is_some() {
-            let last = page.events.last().map_or(after, |event| event.sequence());
-            page.next = Some(self.position(last));
+            .take_while(|event| event.sequence() <= until);
+        let mut room = Room::new(limit);
+        for event in events {
+            if !room.take(&event) {
+                let last = page.events.last().map_or(after, |event| event.sequence());
+                page.next = Some(self.position(last));
+                return;
+            }
+            page.events.push(event);
         }
     }
 
@@ -136,14 +164,17 @@ impl Log {
         let end = state
             .number_after(before.saturating_sub(1))
             .unwrap_or_else(|| state.trimmed());
-        let start = end.saturating_sub(limit as u64).max(state.trimmed());
-        page.events
-            .extend((start..end).rev().filter_map(|number| state.at(number)));
-        page.trimmed = start == state.trimmed() && state.trim_mark() > 0;
-        if start > state.trimmed()
-            && let Some(oldest) = page.events.last()
+        let mut room = Room::new(limit);
+        for event in (state.trimmed()..end)
+            .rev()
+            .filter_map(|number| state.at(number))
         {
-            page.next = Some(oldest.id());
+            if !room.take(&event) {
+                page.next = page.events.last().map(|oldest| oldest.id());
+                return;
+            }
+            page.events.push(event);
         }
+        page.trimmed = state.trim_mark() > 0;
     }
 }

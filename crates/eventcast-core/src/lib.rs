@@ -46,8 +46,8 @@ pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
 pub use name::{ChannelName, EventName, Key, NameError};
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use session::{
-    BatchLimits, Joined, Session, SessionBuilder, SessionHandle, SlowPolicy, Start,
-    SubscriptionOptions,
+    BatchLimits, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle, SlowPolicy,
+    Start, SubscriptionOptions,
 };
 pub use stored::{StoredEvent, Timestamp};
 pub use time::{Clock, Sleep, SystemClock, Timer};

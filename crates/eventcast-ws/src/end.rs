@@ -38,12 +38,17 @@ pub enum CloseCode {
     GoingAway,
     /// 1007: a text message or close reason is not UTF-8.
     InvalidData,
+    /// 1000: every channel is completed; coming back is of no use.
+    Normal,
     /// 1002: a frame breaks RFC 6455.
     ProtocolError,
     /// 1012: the server is going away or making room; come back later.
     ServiceRestart,
     /// 1009: a message is larger than the server takes.
     TooLarge,
+    /// 1013: the client was slower than retention and asked to be disconnected then; it may come
+    /// back and resume.
+    TryAgainLater,
     /// 1003: a message of a kind that the connection's mode has no use for.
     Unsupported,
 }
@@ -56,9 +61,11 @@ impl CloseCode {
             Self::Gap => 4000,
             Self::GoingAway => 1001,
             Self::InvalidData => 1007,
+            Self::Normal => 1000,
             Self::ProtocolError => 1002,
             Self::ServiceRestart => 1012,
             Self::TooLarge => 1009,
+            Self::TryAgainLater => 1013,
             Self::Unsupported => 1003,
         }
     }

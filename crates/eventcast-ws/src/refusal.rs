@@ -47,6 +47,7 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         let code = match error {
             PublishError::Channel(_) => ErrorCode::BadChannel,
+            PublishError::Completed => ErrorCode::Completed,
             PublishError::TooLarge { .. } => ErrorCode::TooLarge,
             PublishError::TooManyChannels { .. } => ErrorCode::Unavailable,
             _ => ErrorCode::Internal,
@@ -91,6 +92,8 @@ pub enum ErrorCode {
     BadEvent,
     /// `bad_request`: not JSON, or not a request that this version knows.
     BadRequest,
+    /// `completed`: the channel is completed, and takes no events.
+    Completed,
     /// `forbidden`: the client may not do this.
     Forbidden,
     /// `internal`: the server is at fault. Whether the request took effect is not known.
@@ -113,6 +116,7 @@ impl ErrorCode {
             Self::BadChannel => "bad_channel",
             Self::BadEvent => "bad_event",
             Self::BadRequest => "bad_request",
+            Self::Completed => "completed",
             Self::Forbidden => "forbidden",
             Self::Internal => "internal",
             Self::RateLimited => "rate_limited",

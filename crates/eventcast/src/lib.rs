@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod client;
 mod config;
+mod history;
 mod origin;
 mod problem;
 mod publish;

@@ -110,6 +110,7 @@ impl From<SubscribeError> for Problem {
 impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
+            PublishError::Completed => Self::new(StatusCode::CONFLICT, error.to_string()),
             PublishError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }

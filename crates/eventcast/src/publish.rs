@@ -44,6 +44,9 @@ where
     if let Some(name) = name {
         event = event.named(name)?;
     }
+    if let Some(key) = parts.headers.get("idempotency-key") {
+        event = event.with_idempotency_key(&*String::from_utf8_lossy(key.as_bytes()))?;
+    }
     let id = shared.hub.publish(&channel, event).await?;
     let document = json!({ "id": id.text().as_str(), "channel": channel.as_str() });
     Ok(json_response(document.to_string()))
@@ -57,7 +60,10 @@ fn event_name(parts: &Parts, query: Query) -> Result<Option<EventName>, Problem>
         ),
         None => None,
     };
-    match header.map(str::to_owned).or(query.event) {
+    match header
+        .map(str::to_owned)
+        .or_else(|| query.events.into_iter().next())
+    {
         Some(name) => Ok(Some(EventName::new(&name)?)),
         None => Ok(None),
     }

@@ -16,6 +16,7 @@ use http_body::Body;
 use crate::access::Permissions;
 use crate::body::ResponseBody;
 use crate::config::ServiceConfig;
+use crate::history::history;
 use crate::origin::Verdict;
 use crate::problem::Problem;
 use crate::publish::publish;
@@ -32,11 +33,14 @@ use crate::timer::TokioTimer;
 /// | `GET /events?channel=a&channel=b` | an event stream (SSE) |
 /// | the same with `Upgrade: websocket` | a WebSocket |
 /// | `POST /channels/{channel}` | publishes the body |
+/// | `GET /channels/{channel}/history` | a page of what the channel retains |
 /// | `GET /healthz` | 200 while it takes new sessions |
 ///
 /// Parameters of a subscription: `channel` (repeatable), `last_event_id` (or the header
-/// `Last-Event-ID`, which wins), `start` (`live` or `earliest`, where no id is given), `format`
-/// (`plain` or `json`). Everything refused is a problem document (RFC 9457).
+/// `Last-Event-ID`, which wins), `start` (`live`, `earliest`, `last:N`, `since:MILLIS`, `after:ID`,
+/// where no id is given), `slow` (`gap`, `conflate`, `disconnect`), `event` (repeatable: only
+/// events of these names), `format` (`plain` or `json`). Of a page: `order` (`oldest`, `newest`),
+/// `from` (an id), `limit`. Everything refused is a problem document (RFC 9457).
 ///
 /// # Examples
 /// ```
@@ -130,7 +134,7 @@ impl EventService {
     where
         B: Body<Data: Buf + Send> + Send,
     {
-        let Some(target) = Target::find(request.uri().path()) else {
+        let Some(target) = Target::find(request.method(), request.uri().path()) else {
             return self.elsewhere(&request.into_parts().0);
         };
         let (parts, body) = request.into_parts();
@@ -174,6 +178,11 @@ impl EventService {
                 publish(&self.shared, &permissions, channel, &parts, query, body).await
             }
             Target::Channel(_) => Err(Problem::method_not_allowed("POST")),
+            Target::History(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
+                let permissions = self.permissions(&parts).await?;
+                history(&self.shared, &permissions, &channel, query.history)
+            }
+            Target::History(_) => Err(Problem::method_not_allowed("GET, HEAD")),
             Target::Events if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let permissions = self.permissions(&parts).await?;
                 subscribe(&self.shared, permissions, parts, &query)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventcast_core::Session;
+use eventcast_core::{Session, SubscriptionOptions};
 use eventcast_sse::{SseConfig, SseFormat};
 use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::{ACCEPT, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
@@ -52,6 +52,12 @@ pub(crate) fn subscribe(
 
 fn event_stream(shared: &Arc<Shared>, query: &Query) -> Result<Response<ResponseBody>, Problem> {
     let (session, registered) = open(shared, Transport::Sse, query)?;
+    if session.is_finished() {
+        // The one answer after which an EventSource does not come back.
+        let mut response = Response::new(ResponseBody::full(""));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(response);
+    }
     // One channel's payloads speak for themselves; of several each event has to name its own.
     let format = match query.format {
         Some(Format::Json) => SseFormat::Json,
@@ -104,7 +110,17 @@ fn open(
     transport: Transport,
     query: &Query,
 ) -> Result<(Session, Registered), Problem> {
-    let mut builder = shared.hub.session().start(query.start);
+    let mut options = SubscriptionOptions::new()
+        .with_start(query.start)
+        .with_slow(query.slow);
+    if !query.events.is_empty() {
+        let names = query.events.clone();
+        options = options.with_filter(move |event| {
+            let name = event.name().map_or("message", |name| name.as_str());
+            names.iter().any(|wanted| wanted == name)
+        });
+    }
+    let mut builder = shared.hub.session().options(options);
     for channel in &query.channels {
         builder = builder.channel(channel);
     }

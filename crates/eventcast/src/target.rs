@@ -1,8 +1,10 @@
 //! What a request asks for: its path and query.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 
-use eventcast_core::{ChannelName, Start};
+use eventcast_core::{ChannelName, HistoryQuery, ParseOptionError, Position, SlowPolicy, Start};
+use http::Method;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
@@ -13,39 +15,46 @@ use crate::problem::Problem;
 pub(crate) enum Target {
     Channel(ChannelName),
     Events,
+    History(ChannelName),
     Health,
 }
 
 impl Target {
     /// The resource at a path; `None` for paths that are not the service's.
-    pub(crate) fn find(path: &str) -> Option<Result<Self, Problem>> {
+    pub(crate) fn find(method: &Method, path: &str) -> Option<Result<Self, Problem>> {
         match path {
             "/events" => Some(Ok(Self::Events)),
             "/healthz" => Some(Ok(Self::Health)),
             _ => {
                 let name = path.strip_prefix("/channels/")?;
-                // A name's own slashes may come as they are.
-                Some(channel(name))
+                // A name's own slashes may come as they are, and it may even end like this.
+                match name.strip_suffix("/history") {
+                    Some(name) if method != Method::POST => Some(channel(name).map(Self::History)),
+                    _ => Some(channel(name).map(Self::Channel)),
+                }
             }
         }
     }
 }
 
-fn channel(encoded: &str) -> Result<Target, Problem> {
+fn channel(encoded: &str) -> Result<ChannelName, Problem> {
     let name = percent_decode_str(encoded)
         .decode_utf8()
         .map_err(|_| Problem::bad_request("the channel's name is not UTF-8"))?;
-    Ok(Target::Channel(ChannelName::new(&name)?))
+    Ok(ChannelName::new(&name)?)
 }
 
 /// The query of a subscription or publish. Parameters that are not known are left alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) channels: Vec<ChannelName>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) format: Option<Format>,
     pub(crate) start: Start,
-    pub(crate) event: Option<String>,
+    pub(crate) slow: SlowPolicy,
+    /// A publish's event name; the names that a subscription lets through.
+    pub(crate) events: Vec<String>,
+    pub(crate) history: HistoryQuery,
 }
 
 /// How events are written, where the client may choose.
@@ -57,15 +66,28 @@ pub(crate) enum Format {
 
 impl Query {
     pub(crate) fn parse(request: &Parts) -> Result<Self, Problem> {
-        let mut query = Self::default();
+        let mut query = Self {
+            channels: Vec::new(),
+            last_event_id: None,
+            format: None,
+            start: Start::default(),
+            slow: SlowPolicy::default(),
+            events: Vec::new(),
+            history: HistoryQuery::oldest_first(),
+        };
+        let (mut order, mut from, mut limit) = (None, None, PAGE);
         let text = request.uri.query().unwrap_or("");
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
                 "channel" => query.channels.push(ChannelName::new(text_of(&value)?)?),
                 "last_event_id" => query.last_event_id = Some(value.into_owned()),
                 "format" => query.format = Some(format(&value)?),
-                "start" => query.start = start(&value)?,
-                "event" => query.event = Some(text_of(&value)?.to_owned()),
+                "start" => query.start = option("start", &value)?,
+                "slow" => query.slow = option("slow", &value)?,
+                "event" => query.events.push(text_of(&value)?.to_owned()),
+                "order" => order = Some(value.into_owned()),
+                "from" => from = Some(position(&value)?),
+                "limit" => limit = count(&value)?,
                 _ => {}
             }
         }
@@ -74,6 +96,15 @@ impl Query {
             query.last_event_id = Some(String::from_utf8_lossy(id.as_bytes()).into_owned());
         }
         query.last_event_id = query.last_event_id.filter(|id| !id.is_empty());
+        query.history = match order.as_deref() {
+            None | Some("oldest") => HistoryQuery::oldest_first(),
+            Some("newest") => HistoryQuery::newest_first(),
+            Some(_) => return Err(choice("order", "`oldest` or `newest`")),
+        };
+        query.history = query.history.with_limit(limit);
+        if let Some(from) = from {
+            query.history = query.history.from(from);
+        }
         Ok(query)
     }
 }
@@ -95,18 +126,31 @@ fn format(value: &str) -> Result<Format, Problem> {
     }
 }
 
-fn start(value: &str) -> Result<Start, Problem> {
-    match value {
-        "earliest" => Ok(Start::Earliest),
-        "live" => Ok(Start::Live),
-        _ => Err(choice("start", "`live` or `earliest`")),
-    }
+fn option<T: FromStr<Err = ParseOptionError>>(name: &str, value: &str) -> Result<T, Problem> {
+    value
+        .parse()
+        .map_err(|error| Problem::bad_request(format!("the parameter `{name}`: {error}")))
+}
+
+fn position(value: &str) -> Result<Position, Problem> {
+    value
+        .parse()
+        .map_err(|_| Problem::bad_request("the parameter `from` takes an event id"))
+}
+
+fn count(value: &str) -> Result<usize, Problem> {
+    value
+        .parse()
+        .map_err(|_| Problem::bad_request("the parameter `limit` takes a number"))
 }
 
 fn choice(name: &str, choices: &str) -> Problem {
     let detail: Cow<'static, str> = format!("the parameter `{name}` takes {choices}").into();
     Problem::bad_request(detail)
 }
+
+/// How many events a page of history has, unless the client says.
+const PAGE: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -122,17 +166,28 @@ mod tests {
 
     #[test]
     fn paths() {
-        let name = |path| match Target::find(path) {
+        let name = |path| match Target::find(&Method::POST, path) {
             Some(Ok(Target::Channel(name))) => name.as_str().to_owned(),
             other => panic!("{other:?}"),
         };
         assert_eq!(name("/channels/a%2Fb"), "a/b");
         assert_eq!(name("/channels/a/b"), "a/b");
         assert_eq!(name("/channels/%C3%A9"), "é");
-        assert!(Target::find("/channels/").unwrap().is_err());
-        assert!(Target::find("/channels/%0A").unwrap().is_err());
-        assert!(Target::find("/channels/%ff").unwrap().is_err());
-        assert!(Target::find("/channel").is_none());
+        assert_eq!(name("/channels/a/history"), "a/history");
+        let history = Target::find(&Method::GET, "/channels/a/history");
+        assert!(matches!(history, Some(Ok(Target::History(name))) if name.as_str() == "a"));
+        assert!(Target::find(&Method::GET, "/channels/").unwrap().is_err());
+        assert!(
+            Target::find(&Method::GET, "/channels/%0A")
+                .unwrap()
+                .is_err()
+        );
+        assert!(
+            Target::find(&Method::GET, "/channels/%ff")
+                .unwrap()
+                .is_err()
+        );
+        assert!(Target::find(&Method::GET, "/channel").is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod subscription;
 
 pub use builder::SessionBuilder;
 pub use join::Joined;
-pub use options::{SlowPolicy, Start, SubscriptionOptions};
+pub use options::{ParseOptionError, SlowPolicy, Start, SubscriptionOptions};
 pub use reader::{BatchLimits, Session};
 pub use signal::SessionHandle;
 pub(crate) use signal::{Signal, Slot};

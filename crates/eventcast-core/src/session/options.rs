@@ -1,6 +1,7 @@
 //! How a subscription begins and behaves.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::id::Position;
@@ -26,6 +27,30 @@ pub enum Start {
     Since(Timestamp),
 }
 
+/// Reads what protocols write: `live`, `earliest`, `last:N`, `since:MILLIS` (since 1970) or
+/// `after:ID`.
+impl FromStr for Start {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOptionError> {
+        let error = ParseOptionError("`live`, `earliest`, `last:N`, `since:MILLIS` or `after:ID`");
+        let (kind, value) = text.split_once(':').unwrap_or((text, ""));
+        let start = match kind {
+            "after" => value.parse().ok().map(Self::After),
+            "earliest" => value.is_empty().then_some(Self::Earliest),
+            "last" => value.parse().ok().map(Self::Last),
+            "live" => value.is_empty().then_some(Self::Live),
+            "since" => value
+                .parse()
+                .ok()
+                .map(Timestamp::from_millis)
+                .map(Self::Since),
+            _ => None,
+        };
+        start.ok_or(error)
+    }
+}
+
 /// What happens to a subscriber that is slower than retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,6 +65,25 @@ pub enum SlowPolicy {
     #[default]
     Gap,
 }
+
+/// Reads what protocols write: `gap`, `conflate` or `disconnect`.
+impl FromStr for SlowPolicy {
+    type Err = ParseOptionError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOptionError> {
+        match text {
+            "conflate" => Ok(Self::Conflate),
+            "disconnect" => Ok(Self::Disconnect),
+            "gap" => Ok(Self::Gap),
+            _ => Err(ParseOptionError("`gap`, `conflate` or `disconnect`")),
+        }
+    }
+}
+
+/// A text that names no start, or no policy. It reads as a list of those there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub struct ParseOptionError(&'static str);
 
 /// How a subscription begins and behaves: where it starts, what it lets through, and what happens
 /// when its reader is slow.

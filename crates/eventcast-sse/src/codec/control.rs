@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use eventcast_core::{Delivery, End, EventName, Gap, Open, Position};
+use eventcast_core::{Completed, Delivery, End, EventName, Gap, Open, Outcome, Position};
 
 use super::field;
 
-/// Writes everything but [`Delivery::Event`], the same in both formats.
+/// Writes everything but events, the same in both formats.
 pub(super) fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
     match delivery {
+        Delivery::Completed(end) => end_of_channel(end, out),
+        Delivery::Conflated(run) => block(out, "conflated", None, None, |out| {
+            out.extend_from_slice(b"{\"channel\":");
+            field::json_string(out, run.channel.as_str());
+            json_number(out, "count", run.count);
+            out.push(b'}');
+        }),
         Delivery::End(end) => end_of_session(*end, out),
         Delivery::Gap(gap) => gap_in_place(gap, out),
         // No blank line: after it some clients dispatch an empty event.
@@ -51,12 +58,28 @@ fn gap_in_place(gap: &Gap, out: &mut Vec<u8>) {
     });
 }
 
+fn end_of_channel(end: &Completed, out: &mut Vec<u8>) {
+    block(out, "completed", None, end.position, |out| {
+        out.extend_from_slice(b"{\"channel\":");
+        field::json_string(out, end.channel.as_str());
+        match &end.outcome {
+            Outcome::Complete => out.extend_from_slice(b",\"outcome\":\"complete\"}"),
+            Outcome::Failed(reason) => {
+                out.extend_from_slice(b",\"outcome\":\"failed\",\"reason\":");
+                field::json_string(out, reason);
+                out.push(b'}');
+            }
+        }
+    });
+}
+
+/// A drain has its own name, because clients act on it; all else is the end, for a reason.
 fn end_of_session(end: End, out: &mut Vec<u8>) {
-    let retry = match end {
-        End::Draining { retry } => retry,
-        _ => None,
+    let (kind, retry) = match end {
+        End::Draining { retry } => (end.as_str(), retry),
+        _ => ("closed", None),
     };
-    block(out, end.as_str(), retry, None, |out| {
+    block(out, kind, retry, None, |out| {
         out.extend_from_slice(b"{\"reason\":");
         field::json_string(out, end.as_str());
         out.push(b'}');

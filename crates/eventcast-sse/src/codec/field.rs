@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use eventcast_core::{Position, StoredEvent};
+use eventcast_core::{EventName, Position};
 
-/// Writes an event's block: its name, the fields that `data` writes, its id, the blank line.
-pub(super) fn event_block(event: &StoredEvent, out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
-    if let Some(name) = event.name() {
+/// Writes an event's block: its name, the fields that `data` writes, its id if it has one, the
+/// blank line.
+pub(super) fn event_block(
+    name: Option<&EventName>,
+    id: Option<Position>,
+    out: &mut Vec<u8>,
+    data: impl FnOnce(&mut Vec<u8>),
+) {
+    if let Some(name) = name {
         line(out, "event", name.as_str().as_bytes());
     }
     data(out);
-    end_block(out, Some(event.id()));
+    end_block(out, id);
 }
 
 /// Writes a field whose value is known to hold no line end.

@@ -38,12 +38,18 @@ impl Format for JsonFormat {
     }
 
     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
-        let Delivery::Event(event) = delivery else {
-            return control::encode(delivery, out);
+        let (name, id) = match delivery {
+            Delivery::Ephemeral(event) => (event.name(), None),
+            Delivery::Event(event) => (event.name(), Some(event.id())),
+            _ => return control::encode(delivery, out),
         };
-        field::event_block(event, out, |out| {
+        field::event_block(name, id, out, |out| {
             out.extend_from_slice(b"data: ");
-            event.write_envelope(out);
+            match delivery {
+                Delivery::Ephemeral(event) => event.write_envelope(out),
+                Delivery::Event(event) => event.write_envelope(out),
+                _ => {}
+            }
             out.push(b'\n');
         });
     }

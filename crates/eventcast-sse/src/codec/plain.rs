@@ -36,11 +36,12 @@ impl Format for PlainFormat {
     }
 
     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
-        let Delivery::Event(event) = delivery else {
-            return control::encode(delivery, out);
+        let (name, id, payload) = match delivery {
+            Delivery::Ephemeral(event) => (event.name(), None, event.payload()),
+            Delivery::Event(event) => (event.name(), Some(event.id()), event.payload()),
+            _ => return control::encode(delivery, out),
         };
-        let payload = event.payload();
-        field::event_block(event, out, |out| match payload.kind() {
+        field::event_block(name, id, out, |out| match payload.kind() {
             PayloadKind::Binary => {
                 out.extend_from_slice(b"encoding: base64\ndata: ");
                 field::base64(out, payload.as_bytes());

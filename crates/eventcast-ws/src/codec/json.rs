@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use eventcast_core::{
-    ChannelName, Delivery, End, Format, FormatId, Gap, Open, PayloadKind, Position, StoredEvent,
+    ChannelName, Completed, Delivery, End, Format, FormatId, Gap, HistoryPage, Open, Outcome,
+    PayloadKind, Position, StoredEvent,
 };
 
 use super::frame::{self, Opcode};
@@ -21,6 +22,15 @@ impl Format for JsonFormat {
 
     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
         match delivery {
+            Delivery::Completed(end) => message(out, |object| encode_completed(end, object)),
+            Delivery::Conflated(run) => message(out, |object| {
+                object.string("type", "conflated");
+                object.string("channel", run.channel.as_str());
+                object.number("count", Some(run.count));
+            }),
+            Delivery::Ephemeral(event) => {
+                frame::write_text(out, event.payload().len(), |out| event.write_envelope(out));
+            }
             Delivery::Event(event) => encode_event(event, out),
             Delivery::Open(open) => message(out, |object| encode_open(open, object)),
             Delivery::Gap(gap) => message(out, |object| encode_gap(gap, object)),
@@ -85,6 +95,33 @@ impl Object<'_> {
         self.out.push(b']');
     }
 
+    /// Pages of channels, each with its events in envelopes.
+    pub(crate) fn history(&mut self, key: &str, pages: &[(ChannelName, HistoryPage)]) {
+        self.key(key);
+        for (index, (channel, page)) in pages.iter().enumerate() {
+            self.out.push(if index == 0 { b'[' } else { b',' });
+            let mut object = Object {
+                out: self.out,
+                separator: b'{',
+            };
+            object.string("channel", channel.as_str());
+            object.key("events");
+            object.out.push(b'[');
+            for (index, event) in page.events.iter().enumerate() {
+                if index > 0 {
+                    object.out.push(b',');
+                }
+                event.write_envelope(object.out);
+            }
+            object.out.push(b']');
+            object.position("next", page.next);
+            let trimmed: &[u8] = if page.trimmed { b"true" } else { b"false" };
+            object.raw("trimmed", trimmed);
+            object.out.push(b'}');
+        }
+        self.out.push(b']');
+    }
+
     fn number(&mut self, key: &str, number: Option<u64>) {
         if let Some(number) = number {
             self.raw(key, number.to_string().as_bytes());
@@ -133,6 +170,19 @@ fn encode_open(open: &Open, object: &mut Object<'_>) {
     object.channels("channels", &open.channels);
     object.millis("heartbeat", open.heartbeat);
     object.millis("retry", open.retry);
+}
+
+fn encode_completed(end: &Completed, object: &mut Object<'_>) {
+    object.string("type", "completed");
+    object.position("id", end.position);
+    object.string("channel", end.channel.as_str());
+    match &end.outcome {
+        Outcome::Complete => object.string("outcome", "complete"),
+        Outcome::Failed(reason) => {
+            object.string("outcome", "failed");
+            object.string("reason", reason);
+        }
+    }
 }
 
 fn encode_gap(gap: &Gap, object: &mut Object<'_>) {

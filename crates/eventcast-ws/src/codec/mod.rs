@@ -11,4 +11,4 @@ mod request_tests;
 pub use json::JsonFormat;
 pub use plain::PlainFormat;
 pub(crate) use reply::{Channels, Reply};
-pub(crate) use request::{Action, Rejected, Request, RequestRef, decode};
+pub(crate) use request::{Action, Rejected, Request, RequestRef, Subscribe, decode};

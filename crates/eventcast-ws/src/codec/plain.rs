@@ -17,16 +17,16 @@ impl Format for PlainFormat {
     }
 
     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
-        match delivery {
-            Delivery::Event(event) => {
-                let opcode = match event.payload().kind() {
-                    PayloadKind::Binary => Opcode::Binary,
-                    PayloadKind::Json | PayloadKind::Text => Opcode::Text,
-                };
-                frame::write(out, opcode, event.payload().as_bytes());
-            }
-            Delivery::Heartbeat => frame::write(out, Opcode::Ping, b""),
-            _ => {}
-        }
+        let payload = match delivery {
+            Delivery::Ephemeral(event) => event.payload(),
+            Delivery::Event(event) => event.payload(),
+            Delivery::Heartbeat => return frame::write(out, Opcode::Ping, b""),
+            _ => return,
+        };
+        let opcode = match payload.kind() {
+            PayloadKind::Binary => Opcode::Binary,
+            PayloadKind::Json | PayloadKind::Text => Opcode::Text,
+        };
+        frame::write(out, opcode, payload.as_bytes());
     }
 }

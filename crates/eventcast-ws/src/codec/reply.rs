@@ -1,7 +1,7 @@
 //! Answers to requests.
 
 use bytes::Bytes;
-use eventcast_core::{ChannelName, Position};
+use eventcast_core::{ChannelName, HistoryPage, Position};
 
 use super::json::{Object, message};
 use super::request::RequestRef;
@@ -22,6 +22,8 @@ pub(crate) enum Reply {
 pub(crate) struct Channels {
     pub(crate) channels: Vec<ChannelName>,
     pub(crate) position: Option<Position>,
+    /// What was retained of channels that joined with a start.
+    pub(crate) history: Vec<(ChannelName, HistoryPage)>,
 }
 
 impl Reply {
@@ -59,6 +61,9 @@ impl Reply {
             Self::Subscribed(set) | Self::Unsubscribed(set) => {
                 object.channels("channels", &set.channels);
                 object.position("id", set.position);
+                if !set.history.is_empty() {
+                    object.history("history", &set.history);
+                }
             }
         }
     }

@@ -1,8 +1,10 @@
 //! What clients send.
 
+use std::str::FromStr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use eventcast_core::{ChannelName, Event, EventName, Payload};
+use eventcast_core::{ChannelName, Event, EventName, ParseOptionError, Payload, SlowPolicy, Start};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -20,8 +22,16 @@ pub(crate) struct Request {
 pub(crate) enum Action {
     Ping,
     Publish { channel: ChannelName, event: Event },
-    Subscribe { channels: Vec<ChannelName> },
+    Subscribe(Subscribe),
     Unsubscribe { channels: Vec<ChannelName> },
+}
+
+/// Channels to add to the session.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Subscribe {
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) start: Start,
+    pub(crate) slow: SlowPolicy,
 }
 
 /// A request that is refused as it stands, with the reference to answer it by if that much could
@@ -91,6 +101,10 @@ struct Fields<'a> {
     #[serde(borrow)]
     channels: Option<&'a RawValue>,
     #[serde(borrow)]
+    start: Option<&'a RawValue>,
+    #[serde(borrow)]
+    slow: Option<&'a RawValue>,
+    #[serde(borrow)]
     channel: Option<&'a RawValue>,
     #[serde(borrow)]
     event: Option<&'a RawValue>,
@@ -110,9 +124,11 @@ impl Fields<'_> {
         match text("type", self.kind)?.as_deref() {
             Some("ping") => Ok(Action::Ping),
             Some("publish") => self.publish(),
-            Some("subscribe") => Ok(Action::Subscribe {
+            Some("subscribe") => Ok(Action::Subscribe(Subscribe {
                 channels: self.channels()?,
-            }),
+                start: option("start", self.start)?,
+                slow: option("slow", self.slow)?,
+            })),
             Some("unsubscribe") => Ok(Action::Unsubscribe {
                 channels: self.channels()?,
             }),
@@ -166,6 +182,18 @@ impl Fields<'_> {
                 .map_err(|error| Refusal::bad_request(format!("`data` is not base64: {error}"))),
             Some(_) => Err(Refusal::bad_request("unknown `encoding`")),
         }
+    }
+}
+
+fn option<T>(key: &str, json: Option<&RawValue>) -> Result<T, Refusal>
+where
+    T: FromStr<Err = ParseOptionError> + Default,
+{
+    match text(key, json)? {
+        None => Ok(T::default()),
+        Some(text) => text
+            .parse()
+            .map_err(|error| Refusal::bad_request(format!("`{key}`: {error}"))),
     }
 }
 

@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{ChannelName, Position};
+use eventcast_core::{ChannelName, Position, Start, SubscriptionOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::state::{Connection, Exit};
-use crate::codec::{Action, Channels, Rejected, Reply, Request, RequestRef, decode};
+use crate::codec::{Action, Channels, Rejected, Reply, Request, RequestRef, Subscribe, decode};
 use crate::config::Mode;
 use crate::end::CloseCode;
 use crate::handler::ClientHandler;
@@ -27,7 +27,7 @@ pub(super) struct PendingReply {
 /// What a handler decided.
 enum Outcome {
     Published(Result<Position, Refusal>),
-    Subscribe(Result<Vec<ChannelName>, Refusal>),
+    Subscribe(Result<Subscribe, Refusal>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -62,7 +62,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let reference = self.pending.take().and_then(|pending| pending.reference);
         let reply = match outcome {
             Outcome::Published(Ok(id)) => Reply::Published(id),
-            Outcome::Subscribe(Ok(channels)) => self.subscribe(channels),
+            Outcome::Subscribe(Ok(request)) => self.subscribe(request),
             Outcome::Published(Err(refusal)) | Outcome::Subscribe(Err(refusal)) => {
                 Reply::Error(refusal)
             }
@@ -107,19 +107,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Action::Publish { channel, event } => {
                 Box::pin(async move { Outcome::Published(handler.publish(channel, event).await) })
             }
-            Action::Subscribe { channels } => {
-                Box::pin(async move { Outcome::Subscribe(authorize(&*handler, channels).await) })
+            Action::Subscribe(request) => {
+                Box::pin(async move { Outcome::Subscribe(authorize(&*handler, request).await) })
             }
         };
         self.pending = Some(PendingReply { reference, outcome });
     }
 
-    fn subscribe(&mut self, channels: Vec<ChannelName>) -> Reply {
-        match self.session.subscribe(channels) {
-            Ok(position) => Reply::Subscribed(Channels {
-                channels: self.session.channels(),
-                position,
-            }),
+    fn subscribe(&mut self, request: Subscribe) -> Reply {
+        let Subscribe {
+            channels,
+            start,
+            slow,
+        } = request;
+        let options = SubscriptionOptions::new().with_start(start).with_slow(slow);
+        match self.session.subscribe_with(&channels, &options) {
+            Ok(joined) => {
+                let pages = channels.into_iter().zip(joined.history);
+                Reply::Subscribed(Channels {
+                    channels: self.session.channels(),
+                    position: joined.position,
+                    history: pages.filter(|_| start != Start::Live).collect(),
+                })
+            }
             Err(error) => Reply::Error(error.into()),
         }
     }
@@ -131,6 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Reply::Unsubscribed(Channels {
             channels: self.session.channels(),
             position: self.session.honoured_position(),
+            history: Vec::new(),
         })
     }
 
@@ -147,14 +158,11 @@ impl fmt::Debug for PendingReply {
     }
 }
 
-async fn authorize(
-    handler: &dyn ClientHandler,
-    channels: Vec<ChannelName>,
-) -> Result<Vec<ChannelName>, Refusal> {
-    for channel in &channels {
+async fn authorize(handler: &dyn ClientHandler, request: Subscribe) -> Result<Subscribe, Refusal> {
+    for channel in &request.channels {
         handler.authorize_subscribe(channel).await?;
     }
-    Ok(channels)
+    Ok(request)
 }
 
 /// Tungstenite sends no close frame for its errors: which one is due.

@@ -58,7 +58,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 fn session_end(end: End) -> Exit {
     let (code, reason) = match end {
+        End::Completed => (CloseCode::Normal, "completed"),
         End::Draining { .. } => (CloseCode::ServiceRestart, "service restart"),
+        End::Slow => (CloseCode::TryAgainLater, "slow"),
         _ => (CloseCode::GoingAway, "closed"),
     };
     Exit::Close(code, reason, WsEnd::Session(end))

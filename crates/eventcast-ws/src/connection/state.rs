@@ -197,6 +197,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn open(&mut self) {
+        if self.config.mode() == Mode::Json {
+            // Its client may go on with other channels.
+            self.session.stay_open();
+        }
         let mut opening = self.session.opening();
         opening.heartbeat = Some(self.config.heartbeat());
         opening.retry = self.config.retry();
