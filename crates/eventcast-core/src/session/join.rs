@@ -213,9 +213,9 @@ impl Session {
         if let Some(reason) = lost {
             self.finished = false;
             let gap = Gap::new(name.clone(), reason, None, None);
-            self.opening.push_back(Delivery::Gap(gap));
+            self.opening.push(Delivery::Gap(gap));
         }
-        self.opening.push_back(Delivery::Completed(Completed {
+        self.opening.push(Delivery::Completed(Completed {
             channel: name.clone(),
             outcome: end.outcome.clone(),
             position: None,
@@ -229,7 +229,7 @@ impl Session {
             if let Some(reason) = resume.or(*broken) {
                 let channel = self.subscriptions[*key].ring.name.clone();
                 self.opening
-                    .push_back(Delivery::Gap(Gap::new(channel, reason, None, None)));
+                    .push(Delivery::Gap(Gap::new(channel, reason, None, None)));
             }
         }
         self.position_last_opening_gap();

@@ -71,7 +71,7 @@ pub struct Session {
     pub(super) beginning: Beginning,
     /// What comes before anything else: gaps of starts that cannot be honoured, and the ends of
     /// channels of which only that is remembered.
-    pub(super) opening: VecDeque<Delivery>,
+    pub(super) opening: Vec<Delivery>,
     /// Completed channels that exist no more.
     pub(super) expired: Vec<ChannelName>,
     /// How many channels may still bring something.
@@ -122,7 +122,7 @@ impl Session {
             position,
             reached: position,
             beginning,
-            opening: VecDeque::new(),
+            opening: Vec::new(),
             expired: Vec::new(),
             unfinished: 0,
             finished: matches!(beginning, Beginning::Resumed(_)),
