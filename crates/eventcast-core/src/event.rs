@@ -65,7 +65,7 @@ impl Event {
     /// strings, or its own `Serialize` fails).
     #[cfg(feature = "json")]
     pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        let text = serde_json::to_vec(value).map_err(JsonError)?;
+        let text = serde_json::to_vec(value).map_err(JsonError::Syntax)?;
         Ok(Self::new(Payload::json_on_one_line(text)))
     }
 
@@ -160,15 +160,23 @@ impl Payload {
         }
     }
 
+    /// How deep a JSON value may be nested, as a text that is published: subscribers' parsers have
+    /// limits too, 128 in many, and the envelope takes a level.
+    #[cfg(feature = "json")]
+    pub const MAX_JSON_DEPTH: usize = 100;
+
     /// One JSON value, as text that is checked and kept as it is, but for line ends between
     /// tokens, which become spaces so that the value stays on one line.
     ///
     /// # Errors
-    /// [`JsonError`] when the text is not exactly one JSON value.
+    /// [`JsonError`] when the text is not exactly one JSON value, or nested too deep.
     #[cfg(feature = "json")]
     pub fn json_text(text: impl Into<String>) -> Result<Self, JsonError> {
         let text = text.into();
-        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(JsonError)?;
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(JsonError::Syntax)?;
+        if depth(text.as_bytes()) > Self::MAX_JSON_DEPTH {
+            return Err(JsonError::TooDeep);
+        }
         Ok(Self::json_on_one_line(text.into_bytes()))
     }
 
@@ -231,11 +239,38 @@ pub enum PayloadKind {
     Text,
 }
 
-/// Not JSON: the publisher is at fault, and a retry is of no use.
+/// Not JSON that subscribers can read: the publisher is at fault, and a retry is of no use.
 #[cfg(feature = "json")]
 #[derive(Debug, thiserror::Error)]
-#[error("the payload is not one JSON value")]
-pub struct JsonError(#[source] serde_json::Error);
+#[non_exhaustive]
+pub enum JsonError {
+    /// It is not one JSON value.
+    #[error("the payload is not one JSON value")]
+    Syntax(#[source] serde_json::Error),
+    /// It is nested deeper than [`Payload::MAX_JSON_DEPTH`].
+    #[error("the payload is nested deeper than {} levels", Payload::MAX_JSON_DEPTH)]
+    TooDeep,
+}
+
+/// How deep a valid JSON text is nested.
+#[cfg(feature = "json")]
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
 
 #[cfg(all(test, feature = "json"))]
 mod tests {
@@ -248,6 +283,9 @@ mod tests {
         let raw = serde_json::value::RawValue::from_string("[1,\n2]".to_owned()).unwrap();
         let event = Event::json(&raw).unwrap();
         assert_eq!(event.payload().as_str(), Some("[1, 2]"));
+        let nested = |depth| "[".repeat(depth) + "\"[[\\\"[\"" + &"]".repeat(depth);
+        assert!(Payload::json_text(nested(Payload::MAX_JSON_DEPTH)).is_ok());
+        assert!(Payload::json_text(nested(Payload::MAX_JSON_DEPTH + 1)).is_err());
         for bad in ["", "{", "1 2", "\"a\nb\"", "nul"] {
             assert!(Payload::json_text(bad).is_err(), "{bad:?}");
         }

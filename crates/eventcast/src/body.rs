@@ -24,7 +24,7 @@ enum Kind {
     Full(Option<Bytes>),
     Sse(
         SseBody,
-        #[expect(dead_code, reason = "held until the stream ends")] Registered,
+        #[expect(dead_code, reason = "held until the stream ends")] Option<Registered>,
     ),
 }
 
@@ -34,7 +34,12 @@ impl ResponseBody {
         Self(Kind::Full((!bytes.is_empty()).then_some(bytes)))
     }
 
-    pub(crate) fn sse(body: SseBody, registered: Registered) -> Self {
+    /// Whether it goes on until its session ends.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.0, Kind::Sse(..))
+    }
+
+    pub(crate) fn sse(body: SseBody, registered: Option<Registered>) -> Self {
         Self(Kind::Sse(body, registered))
     }
 }

@@ -66,6 +66,9 @@ fn is_own(origin: &str, request: &Parts) -> bool {
     let Some((scheme, origin)) = origin.split_once("://") else {
         return false;
     };
+    if origin.contains('@') {
+        return false;
+    }
     let host = match request.uri.authority() {
         Some(authority) => Some(authority.clone()),
         None => request
@@ -131,7 +134,7 @@ mod tests {
             Verdict::Foreign
         );
         assert_eq!(
-            judge(&["http://u@a.example"], "b.example"),
+            judge(&["http://u@a.example"], "a.example"),
             Verdict::Foreign
         );
     }

@@ -67,6 +67,13 @@ pub(crate) struct Shared {
     pub(crate) timer: Arc<TokioTimer>,
 }
 
+impl Shared {
+    /// The answer when no new session is taken.
+    pub(crate) fn unavailable(&self) -> Problem {
+        Problem::unavailable(self.config.retry.as_secs().max(1))
+    }
+}
+
 /// How many sessions a service has open; see [`EventService::subscribers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -104,7 +111,9 @@ impl EventService {
         &self.shared.hub
     }
 
-    /// Ends every open session in this way, and turns new ones away with a 503.
+    /// Ends every open session in this way, and takes no new ones: they are answered with a 503;
+    /// after [`End::Draining`], an event stream is answered with that end, because an `EventSource`
+    /// would not come back after a 503.
     pub fn end_sessions(&self, end: End) {
         self.shared.registry.end_all(end);
     }
@@ -201,9 +210,7 @@ impl EventService {
             return Problem::method_not_allowed("GET, HEAD").into_response();
         }
         match self.shared.registry.ended() {
-            Some(_) => {
-                Problem::unavailable(self.shared.config.retry.as_secs().max(1)).into_response()
-            }
+            Some(_) => self.shared.unavailable().into_response(),
             None => json_response("{\"status\":\"ok\"}".to_owned()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventcast_core::{Session, SubscriptionOptions};
+use eventcast_core::{End, Session, SubscriptionOptions};
 use eventcast_sse::{SseConfig, SseFormat};
 use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::{ACCEPT, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
@@ -13,7 +13,7 @@ use crate::access::{Denied, Permissions};
 use crate::body::ResponseBody;
 use crate::client::Client;
 use crate::problem::Problem;
-use crate::registry::{Registered, Transport};
+use crate::registry::Transport;
 use crate::service::Shared;
 use crate::target::{Format, Query};
 
@@ -51,13 +51,22 @@ pub(crate) fn subscribe(
 }
 
 fn event_stream(shared: &Arc<Shared>, query: &Query) -> Result<Response<ResponseBody>, Problem> {
-    let (session, registered) = open(shared, Transport::Sse, query)?;
+    let session = open(shared, query)?;
     if session.is_finished() {
         // The one answer after which an EventSource does not come back.
         let mut response = Response::new(ResponseBody::full(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
     }
+    let registered = match shared.registry.register(Transport::Sse, &session) {
+        Ok(registered) => Some(registered),
+        // An EventSource gives up on a 503. A stream that ends at once tells it to come back.
+        Err(end @ End::Draining { .. }) => {
+            session.handle().end(end);
+            None
+        }
+        Err(_) => return Err(shared.unavailable()),
+    };
     // One channel's payloads speak for themselves; of several each event has to name its own.
     let format = match query.format {
         Some(Format::Json) => SseFormat::Json,
@@ -89,7 +98,11 @@ fn websocket(
             "plain mode cannot subscribe later: name at least one channel",
         ));
     }
-    let (session, registered) = open(shared, Transport::WebSocket, query)?;
+    let session = open(shared, query)?;
+    let registered = shared
+        .registry
+        .register(Transport::WebSocket, &session)
+        .map_err(|_| shared.unavailable())?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
@@ -105,11 +118,7 @@ fn websocket(
     Ok(response.map(|()| ResponseBody::full("")))
 }
 
-fn open(
-    shared: &Arc<Shared>,
-    transport: Transport,
-    query: &Query,
-) -> Result<(Session, Registered), Problem> {
+fn open(shared: &Arc<Shared>, query: &Query) -> Result<Session, Problem> {
     let mut options = SubscriptionOptions::new()
         .with_start(query.start)
         .with_slow(query.slow);
@@ -127,12 +136,7 @@ fn open(
     if let Some(id) = &query.last_event_id {
         builder = builder.resume(id);
     }
-    let session = builder.open()?;
-    let registered = shared
-        .registry
-        .register(transport, &session)
-        .map_err(|_| Problem::unavailable(shared.config.retry.as_secs().max(1)))?;
-    Ok((session, registered))
+    Ok(builder.open()?)
 }
 
 fn handshake_problem(error: UpgradeError) -> Problem {

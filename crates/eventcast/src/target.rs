@@ -92,7 +92,11 @@ impl Query {
             }
         }
         // The header is what a reconnecting client has seen, the query what its page knew at first.
-        if let Some(id) = request.headers.get("last-event-id") {
+        if let Some(id) = request
+            .headers
+            .get("last-event-id")
+            .filter(|id| !id.is_empty())
+        {
             query.last_event_id = Some(String::from_utf8_lossy(id.as_bytes()).into_owned());
         }
         query.last_event_id = query.last_event_id.filter(|id| !id.is_empty());

@@ -21,6 +21,7 @@ async fn head_and_first_block() {
     );
     let names = [
         "cache-control",
+        "connection",
         "content-type",
         "date",
         "transfer-encoding",
@@ -29,6 +30,7 @@ async fn head_and_first_block() {
     ];
     assert_eq!(head.names(), names);
     assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    assert_eq!(head.header("connection"), Some("close"));
     assert_eq!(head.header("cache-control"), Some("no-store"));
     assert_eq!(head.header("x-accel-buffering"), Some("no"));
     assert_eq!(head.header("vary"), Some("Origin"));

@@ -128,12 +128,10 @@ async fn a_client_that_leaves_ends_its_session() {
     client.take_all().await;
 }
 
-/// With bytes behind its request, or a body that it owes, a client is no longer read, so only a
-/// write can tell that it left.
+/// With bytes behind its request, or a body that it owes, hyper does not look for a client's end.
 #[tokio::test]
-async fn a_client_that_is_not_read_and_left_is_noticed_by_the_heartbeat() {
-    let config = quiet().with_heartbeat(Duration::from_millis(50));
-    let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
+async fn bytes_behind_the_request_do_not_hide_that_a_client_left() {
+    let server = TestServer::standard().await;
     let target = "/events?channel=news";
     let pipelined = get(target, &[]) + "GET /healthz HTTP/1.1\r\n";
     let owing = get(target, &[("Content-Length", "10")]) + "abc";
@@ -144,6 +142,31 @@ async fn a_client_that_is_not_read_and_left_is_noticed_by_the_heartbeat() {
         drop(client);
         server.assert_sessions_end().await;
     }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_end_is_cut() {
+    let server = TestServer::standard().await;
+    let mut client = server.connect().await;
+    client.send(get("/events?channel=news", &[])).await;
+    client.take_until("eventcast.open").await;
+    while client.try_send(vec![b'x'; 16 << 10]).await.is_ok() {}
+    server.assert_sessions_end().await;
+}
+
+#[tokio::test]
+async fn a_draining_service_tells_an_event_source_to_come_back() {
+    let server = TestServer::standard().await;
+    server.service.end_sessions(End::Draining { retry: None });
+    let response = server.ask(get("/events?channel=news", &[])).await;
+    assert_eq!(response.head.status, 200);
+    let body = String::from_utf8(response.body).unwrap();
+    assert!(body.contains("event: eventcast.open\nretry: "), "{body}");
+    assert!(
+        body.ends_with("event: eventcast.draining\ndata: {\"reason\":\"draining\"}\n\n"),
+        "{body}"
+    );
+    server.ask(get("/healthz", &[])).await.assert_problem(503);
 }
 
 #[tokio::test]

@@ -131,6 +131,7 @@ impl Session {
         channels: impl Iterator<Item = Attach<'a>>,
     ) -> Result<(), SubscribeError> {
         let mut added = Vec::new();
+        self.subscriptions.reserve_exact(channels.size_hint().0);
         for channel in channels {
             if let Err(error) = self.attach_one(channel, &mut added) {
                 for (key, _) in added {

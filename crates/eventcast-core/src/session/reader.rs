@@ -230,7 +230,7 @@ impl Session {
                 out.push(Delivery::End(end));
                 return Poll::Ready(());
             }
-            out.extend(self.opening.drain(..));
+            out.append(&mut self.opening);
             let waits = match self.subscriptions.len() {
                 0 | 1 => {
                     self.read_single(&mut budget, out);

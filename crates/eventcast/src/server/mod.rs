@@ -4,6 +4,7 @@ mod config;
 mod serve;
 mod socket;
 mod stall;
+mod takeover;
 
 pub use config::ServerConfig;
 pub use serve::Server;

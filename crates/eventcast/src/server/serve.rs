@@ -1,18 +1,19 @@
 //! Binding, serving, shutting down.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eventcast_core::End;
-use http::Request;
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,8 @@ use tokio_util::task::TaskTracker;
 use super::config::ServerConfig;
 use super::socket;
 use super::stall::StallGuard;
+use super::takeover::EventStream;
+use crate::body::ResponseBody;
 use crate::service::EventService;
 
 /// Serves an [`EventService`] over HTTP/1.1.
@@ -117,26 +120,77 @@ async fn serve(
     config: ServerConfig,
     closing: CancellationToken,
 ) {
-    let io = TokioIo::new(StallGuard::new(stream, config.write_timeout()));
+    let io = StallGuard::new(stream, config.write_timeout());
+    if let Some((io, response)) = answer(io, service, config, closing).await {
+        EventStream::new(io, response).await;
+    }
+}
+
+/// Answers requests until the connection ends, or until one is answered with an event stream: the
+/// socket is handed back then, with that response.
+async fn answer<S>(
+    io: S,
+    service: EventService,
+    config: ServerConfig,
+    closing: CancellationToken,
+) -> Option<(S, Response<ResponseBody>)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handed_over = HandedOver::default();
+    let slot = handed_over.clone();
     let handler = service_fn(move |request: Request<Incoming>| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.handle(request).await) }
+        let (service, slot) = (service.clone(), slot.clone());
+        // Boxed: hyper keeps room for this future as long as the connection lives.
+        Box::pin(async move {
+            let takes_chunks = request.version() == Version::HTTP_11;
+            let response = service.handle(request).await;
+            if takes_chunks && response.body().is_stream() {
+                // hyper writes nothing after an error of its service, and gives the socket back.
+                slot.put(response);
+                return Err(NotByHyper);
+            }
+            Ok(response)
+        })
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout())
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(io, handler)
-        .with_upgrades();
-    let mut connection = pin!(connection);
+    let mut connection = Box::pin(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout())
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(io), handler)
+            .with_upgrades(),
+    );
     // How a connection failed is of no use to anybody: its sessions end with it.
     let _ = tokio::select! {
         result = &mut connection => result,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            (&mut connection).await
         }
     };
+    let response = handed_over.take()?;
+    let parts = Pin::into_inner(connection).into_parts()?;
+    Some((parts.io.into_inner(), response))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the response is an event stream, which is written without hyper")]
+struct NotByHyper;
+
+/// Where a service leaves the response that is not for hyper.
+#[derive(Clone, Default)]
+struct HandedOver(Arc<Mutex<Option<Response<ResponseBody>>>>);
+
+impl HandedOver {
+    fn put(&self, response: Response<ResponseBody>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+    }
+
+    fn take(&self) -> Option<Response<ResponseBody>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take()
+    }
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,155 @@
+//! An event stream on its socket, once hyper has read the request.
+//!
+//! hyper keeps 16 KiB of buffers for a connection as long as it lives, and does not look for its
+//! end while bytes of a further request wait. An endless response needs neither.
+
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use eventcast_core::Batch;
+use http::Response;
+use http::header::HeaderMap;
+use http_body::Body;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::body::ResponseBody;
+
+/// Writes a response with an endless body, and is done when either side ends it.
+///
+/// The body is chunked (RFC 9112, section 7.1), one chunk a batch, one vectored write. What the
+/// client sends is thrown away: it is read to see the client's end at once.
+pub(super) struct EventStream<S> {
+    io: S,
+    /// Absent once its end is queued.
+    body: Option<ResponseBody>,
+    queue: Batch,
+    discarded: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
+    pub(super) fn new(io: S, response: Response<ResponseBody>) -> Self {
+        let (parts, body) = response.into_parts();
+        let mut queue = Batch::default();
+        queue.push(head(&parts.headers));
+        Self {
+            io,
+            body: Some(body),
+            queue,
+            discarded: 0,
+        }
+    }
+
+    /// Ready when the queue is written, or with `Err` when the connection is over.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
+        while self.queue.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.queue.chunks_vectored(&mut slices);
+            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Over)),
+                Poll::Ready(Ok(written)) => self.queue.advance(written),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // An idle connection keeps no room for a batch.
+        self.queue = Batch::default();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Throws away what the client sends; `Err` when it is gone, or sends without end.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Result<(), Over> {
+        let mut bytes = [0; 256];
+        loop {
+            let mut into = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.io).poll_read(cx, &mut into) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {
+                    self.discarded += into.filled().len();
+                    if self.discarded > MAX_DISCARDED {
+                        return Err(Over);
+                    }
+                }
+                Poll::Ready(_) => return Err(Over),
+            }
+        }
+    }
+
+    /// Queues the next frame as a chunk, or the end of the body.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(body) = &mut self.body else {
+            return Poll::Pending;
+        };
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Ok(batch) = frame.into_data()
+                    && !batch.is_empty()
+                {
+                    self.queue
+                        .push(format!("{:x}\r\n", batch.remaining()).into());
+                    for chunk in batch.into_chunks() {
+                        self.queue.push(chunk);
+                    }
+                    self.queue.push(Bytes::from_static(b"\r\n"));
+                }
+            }
+            Poll::Ready(_) => {
+                self.body = None;
+                self.queue.push(Bytes::from_static(b"0\r\n\r\n"));
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for EventStream<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.discard(cx).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            match this.poll_write(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(Over)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) if this.body.is_none() => {
+                    return Pin::new(&mut this.io).poll_shutdown(cx).map(|_| ());
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            if this.poll_body(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// The connection is over; nobody is left to be told why.
+struct Over;
+
+fn head(headers: &HeaderMap) -> Bytes {
+    let mut head = Vec::with_capacity(256);
+    head.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    for (name, value) in headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a response tells the wall clock's time"
+    )]
+    let date = httpdate::HttpDate::from(std::time::SystemTime::now());
+    let framing =
+        format!("date: {date}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
+    head.extend_from_slice(framing.as_bytes());
+    head.into()
+}
+
+const MAX_SLICES: usize = 64;
+/// A further request or two may have been sent before this one was answered; nothing asks for more.
+const MAX_DISCARDED: usize = 64 << 10;
