@@ -1,0 +1,79 @@
+//! What an idle connection costs: the resident memory of a server with many of them.
+//!
+//! Run with
+//! ```text
+//! cargo bench --bench idle
+//! cargo bench --bench idle -- --quick
+//! ```
+//! The server is a process of its own: this program again, with `--serve`. The clients are plain
+//! sockets in this one, so nothing of theirs is measured. Linux only.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+
+#[path = "idle/client.rs"]
+mod client;
+#[path = "idle/memory.rs"]
+mod memory;
+#[path = "idle/report.rs"]
+mod report;
+#[path = "idle/run.rs"]
+mod run;
+#[path = "idle/serve.rs"]
+mod serve;
+#[path = "idle/server.rs"]
+mod server;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use crate::client::Kind;
+
+fn main() -> ExitCode {
+    match bench(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("idle: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut connections = 2_000;
+    for arg in args {
+        match arg.as_str() {
+            "--serve" => return serve::serve(),
+            "--quick" => connections = 200,
+            // What cargo adds.
+            "--bench" => {}
+            other => return Err(format!("there is no flag `{other}`, only --quick").into()),
+        }
+    }
+    if !cfg!(target_os = "linux") {
+        return Err("it reads /proc/PID/smaps_rollup, which only Linux has".into());
+    }
+    raise_file_limit(connections as u64 + 100)?;
+    let runs = [Kind::Sse, Kind::WebSocket]
+        .into_iter()
+        .map(|kind| run::run(kind, connections))
+        .collect::<Result<Vec<_>, _>>()?;
+    print!("{}", report::table(connections, &runs));
+    let path = report::write_json(connections, &runs)?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// Makes room for a socket a connection, in this process and in the servers that it starts.
+fn raise_file_limit(needed: u64) -> Result<(), Box<dyn Error>> {
+    let limit = rlimit::increase_nofile_limit(needed)?;
+    if limit < needed {
+        return Err(format!(
+            "{needed} open files are needed and {limit} allowed: run `ulimit -n {needed}` first"
+        )
+        .into());
+    }
+    Ok(())
+}
