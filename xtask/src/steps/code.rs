@@ -34,6 +34,21 @@ pub(super) fn tests(workspace: &Workspace, _: &Options) -> Result {
     run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
 }
 
+/// The core's races, under every interleaving. The flag changes every crate, so it builds aside.
+pub(super) fn loom(workspace: &Workspace, _: &Options) -> Result {
+    let mut cargo = workspace.cargo(&[
+        "test",
+        "--release",
+        "-p",
+        "eventcast-core",
+        "--test",
+        "loom",
+        "--target-dir",
+        "target/loom",
+    ]);
+    run(cargo.env("RUSTFLAGS", "--cfg loom"))
+}
+
 /// Lists only: a package is built against its published neighbours, which may not exist yet.
 pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
     let members = workspace.members()?;

@@ -64,6 +64,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: code::tests,
     },
     Step {
+        name: "loom",
+        about: "the core's races, under every interleaving",
+        run: code::loom,
+    },
+    Step {
         name: "docs",
         about: "documentation without warnings",
         run: docs::build,
