@@ -245,6 +245,8 @@ fn check_stretch(
 mod tests {
     use super::*;
 
+    type View<'a> = &'a dyn Fn(&mut Observer);
+
     fn ledger() -> Ledger {
         let mut ledger = Ledger::new();
         for (sequence, channel) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn each_violation_is_found() {
-        let views: [(&dyn Fn(&mut Observer), Violation); 6] = [
+        let views: [(View<'_>, Violation); 6] = [
             (
                 &|seen| {
                     [(1, "a"), (2, "b"), (4, "a")]
