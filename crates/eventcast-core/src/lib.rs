@@ -28,6 +28,7 @@ mod time;
 mod tombstones;
 mod transport;
 mod waiting;
+mod write;
 
 pub use channel::{Channel, ChannelHandle};
 pub use config::HubConfig;

@@ -1,0 +1,218 @@
+//! Writing to the log: the critical section of a publish, and what follows from it.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::delivery::{EphemeralEvent, Outcome};
+use crate::ephemeral::MAX_BYTES;
+use crate::error::PublishError;
+use crate::event::Event;
+use crate::id::Position;
+use crate::log::{Log, Refused};
+use crate::name::ChannelName;
+use crate::ring::{Completion, Dead, Ring};
+use crate::sequencer::Sequencer;
+use crate::shard::Nudge;
+use crate::stored::{StoredEvent, Timestamp, charge};
+use crate::sync::Ordering;
+
+/// What is to be appended.
+enum Write {
+    Events(Unplaced),
+    End(Outcome),
+}
+
+impl Log {
+    /// Appends events to a channel, which is looked up unless `known` is still the one.
+    pub(crate) fn publish(
+        &self,
+        name: &ChannelName,
+        known: Option<Arc<Ring>>,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<(Positions, Arc<Ring>), PublishError> {
+        let events: Result<Unplaced, _> = events
+            .into_iter()
+            .map(|event| self.unplaced(name, event))
+            .collect();
+        self.write(name, known, &mut Write::Events(events?))
+    }
+
+    /// Ends a channel.
+    pub(crate) fn complete(
+        &self,
+        name: &ChannelName,
+        outcome: Outcome,
+    ) -> Result<Position, PublishError> {
+        let (positions, _) = self.write(name, None, &mut Write::End(outcome))?;
+        Ok(positions[0])
+    }
+
+    /// Hands an event to whoever is connected; `false` when nobody is.
+    pub(crate) fn publish_ephemeral(
+        &self,
+        name: &ChannelName,
+        event: Event,
+    ) -> Result<bool, PublishError> {
+        let size = event.payload().len();
+        let limit = MAX_BYTES.min(self.config.max_payload);
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        let Some(ring) = self.find(name) else {
+            return Ok(false);
+        };
+        let mut nudges = Nudges::new();
+        let mut state = ring.state.lock();
+        if state.completion().is_some() {
+            return Err(PublishError::Completed);
+        }
+        let subscribed = state.has_subscribers();
+        if subscribed {
+            let channel = name.clone();
+            state.ephemerals.push(EphemeralEvent { channel, event });
+            state
+                .waiting
+                .queue_ephemeral(|shard| nudges.extend(self.shards[shard].queue_ephemeral(&ring)));
+        }
+        drop(state);
+        self.nudge(nudges);
+        Ok(subscribed)
+    }
+
+    fn unplaced(&self, name: &ChannelName, event: Event) -> Result<Arc<StoredEvent>, PublishError> {
+        let (size, limit) = (event.payload().len(), self.config.max_payload);
+        if size > limit || charge(name, &event) > self.config.max_bytes {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        Ok(StoredEvent::unplaced(name.clone(), event))
+    }
+
+    fn write(
+        &self,
+        name: &ChannelName,
+        mut known: Option<Arc<Ring>>,
+        what: &mut Write,
+    ) -> Result<(Positions, Arc<Ring>), PublishError> {
+        let now = self.config.clock.now();
+        let mut dead = Dead::new();
+        loop {
+            let ring = match known.take() {
+                Some(ring) => ring,
+                None => self.find_or_create(name).map_err(|refused| match refused {
+                    Refused::Completed(_) => PublishError::Completed,
+                    Refused::Full => PublishError::TooManyChannels {
+                        limit: self.config.max_channels,
+                    },
+                })?,
+            };
+            let mut nudges = Nudges::new();
+            if let Some(positions) = self.append(&ring, what, now, &mut nudges, &mut dead)? {
+                self.nudge(nudges);
+                return Ok((positions, ring));
+            }
+        }
+    }
+
+    /// The critical section of a publish; `None` when the ring was collected meanwhile.
+    fn append(
+        &self,
+        ring: &Arc<Ring>,
+        what: &mut Write,
+        now: Timestamp,
+        nudges: &mut Nudges,
+        dead: &mut Dead,
+    ) -> Result<Option<Positions>, PublishError> {
+        let mut sequencer = self.sequencer.lock();
+        let mut state = ring.state.lock();
+        if state.collected {
+            return Ok(None);
+        }
+        if state.completion().is_some() {
+            return Err(PublishError::Completed);
+        }
+        let first = sequencer.last() + 1;
+        let mut positions = Positions::new();
+        let mut charged = 0;
+        match what {
+            Write::Events(events) => {
+                for mut event in events.drain(..) {
+                    if let Some(key) = event.idempotency_key()
+                        && let Some(earlier) = sequencer.published.find(&ring.name, key)
+                    {
+                        positions.push(self.position(earlier));
+                        continue;
+                    }
+                    let (sequence, time) = sequencer.next(now);
+                    if let Some(key) = event.idempotency_key() {
+                        let window = &mut sequencer.published;
+                        window.insert(&ring.name, key, sequence, time);
+                        window.trim(self.config.dedup_count, self.config.dedup_age, time);
+                    }
+                    StoredEvent::place(&mut event, self.position(sequence), time);
+                    positions.push(event.id());
+                    charged += event.charge();
+                    state.append(event);
+                }
+            }
+            Write::End(outcome) => {
+                let (sequence, time) = sequencer.next(now);
+                positions.push(self.position(sequence));
+                state.complete(Completion {
+                    sequence,
+                    time,
+                    outcome: outcome.clone(),
+                });
+            }
+        }
+        let last = sequencer.last();
+        if last < first {
+            return Ok(Some(positions));
+        }
+        let freed = state.trim(&ring.retention, sequencer.last_time(), dead);
+        self.charged.fetch_add(charged, Ordering::Relaxed);
+        self.charged.fetch_sub(freed, Ordering::Relaxed);
+        sequencer.index(ring, &mut state);
+        // Before the sequences count as committed: see `Shard::dispatched`.
+        state
+            .waiting
+            .queue_event(|shard| nudges.extend(self.shards[shard].queue_event(ring, first)));
+        self.committed.store(last, Ordering::Release);
+        drop(state);
+        self.evict(&mut sequencer, dead);
+        Ok(Some(positions))
+    }
+
+    /// Removes the hub's oldest events while all channels together hold too much.
+    fn evict(&self, sequencer: &mut Sequencer, dead: &mut Dead) {
+        while self.charged.load(Ordering::Relaxed) > self.config.max_bytes {
+            let Some((sequence, ring)) = sequencer.pop_oldest() else {
+                return;
+            };
+            let mut state = ring.state.lock();
+            state.indexed = false;
+            if state
+                .oldest()
+                .is_some_and(|event| event.sequence() == sequence)
+            {
+                let freed = state.pop(dead);
+                self.charged.fetch_sub(freed, Ordering::Relaxed);
+            }
+            sequencer.index(&ring, &mut state);
+        }
+    }
+
+    /// Does for the shards what a publish owes them, once its locks are released.
+    fn nudge(&self, nudges: Nudges) {
+        for nudge in nudges {
+            match nudge {
+                Nudge::Wake(waker) => waker.wake(),
+                Nudge::Dispatch(shard) => self.shards[shard].run(),
+            }
+        }
+    }
+}
+
+pub(crate) type Positions = SmallVec<[Position; 1]>;
+type Unplaced = SmallVec<[Arc<StoredEvent>; 1]>;
+type Nudges = SmallVec<[Nudge; 4]>;
