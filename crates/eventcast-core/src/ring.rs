@@ -142,7 +142,11 @@ impl RingState {
                 .oldest()
                 .is_some_and(|oldest| oldest.time().is_older_than(retention.age(), now))
         {
-            freed += self.pop(dead);
+            match self.pop(dead) {
+                // A buffer that holds events and pops none is broken, which must not stop the hub.
+                0 => break,
+                charge => freed += charge,
+            }
         }
         freed
     }

@@ -81,10 +81,9 @@ impl WsConfig {
         self
     }
 
-    /// How often an idle connection gives a sign of life, 15 seconds by default; at least 1 ms.
+    /// How often the peer is sent a ping, 15 seconds by default; at least 1 ms.
     ///
-    /// After this time without a byte from the peer, or without one to it, a ping is sent. Too
-    /// small costs wake-ups and traffic on every idle connection; too large lets proxies close
+    /// Too small costs wake-ups and traffic on every idle connection; too large lets proxies close
     /// connections that they take for dead, 30 to 60 seconds being common limits.
     pub fn with_heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = interval.max(Duration::from_millis(1));

@@ -46,10 +46,8 @@ impl Harness for WebSocket {
         })
     }
 
-    /// A ping and its answer count as traffic of the interval that they fall into, so that an idle
-    /// connection is silent for two of them.
     fn heartbeat(&self) -> Duration {
-        WsConfig::new().heartbeat() * 2
+        WsConfig::new().heartbeat()
     }
 
     fn capabilities(&self) -> Capabilities {

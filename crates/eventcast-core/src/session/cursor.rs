@@ -111,7 +111,9 @@ impl Cursor {
         };
         let conflates = self.slow == SlowPolicy::Conflate;
         let is_lost = !conflates || self.sequence < state.lost_mark();
-        let missed = self.number.map(|number| state.trimmed() - number);
+        let missed = self
+            .number
+            .and_then(|number| state.trimmed().checked_sub(number));
         self.sequence = state.trim_mark();
         self.number = Some(state.trimmed());
         // How many of them had a newer event is known to nobody.

@@ -23,7 +23,7 @@ use crate::name::ChannelName;
 ///
 /// A session is a cursor into the log, not a queue: replay and live are the same read, and a
 /// reader that stops costs nothing but its place. When it reads on and the log has trimmed what it
-/// missed, it finds a [`Gap`].
+/// missed, it finds a [`Gap`](crate::Gap).
 ///
 /// Connections read batches with [`poll_batch`](Self::poll_batch); code in this process can use
 /// the session as a [`Stream`], which ends after [`Delivery::End`].

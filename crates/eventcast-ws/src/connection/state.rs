@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 use super::closing::Closing;
 use super::inbound::PendingReply;
 use super::queue::OutQueue;
-use super::watch::{Beat, Pulse, Signs, Stall};
+use super::watch::{Beat, Pulse, Stall};
 use super::wire::Wire;
 use crate::codec::{JsonFormat, PlainFormat};
 use crate::config::{Mode, WsConfig};
@@ -48,7 +48,7 @@ where
         pulse: Pulse::new(&*timer, &config),
         timer,
         stall: Stall::default(),
-        signs: Signs::default(),
+        heard: false,
         closing: None,
         config,
     };
@@ -77,7 +77,8 @@ pub struct Connection<S> {
     pub(super) timer: Arc<dyn Timer>,
     pulse: Pulse,
     stall: Stall,
-    pub(super) signs: Signs,
+    /// Something came from the peer since the last beat.
+    pub(super) heard: bool,
     pub(super) closing: Option<Closing>,
     pub(super) config: WsConfig,
 }
@@ -153,25 +154,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let beat =
                 self.pulse
-                    .poll_beat(cx, &*self.timer, &self.config, &mut self.signs, answerable);
+                    .poll_beat(cx, &*self.timer, &self.config, &mut self.heard, answerable);
             match beat {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Beat::Dead) => return Err(Exit::Now(WsEnd::PeerTimeout)),
-                Poll::Ready(beat) => self.beat(beat),
+                Poll::Ready(Beat::Ping) => self.beat(),
             }
         }
     }
 
-    fn beat(&mut self, beat: Beat) {
+    fn beat(&mut self) {
         if !self.queue.is_empty() {
             return;
         }
         if let delivery @ Delivery::Position(_) = self.session.heartbeat() {
             self.push(&delivery);
         }
-        if beat == Beat::Ping {
-            self.push(&Delivery::Heartbeat);
-        }
+        self.push(&Delivery::Heartbeat);
     }
 
     fn poll_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Exit> {
@@ -179,7 +178,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let flushed = self
             .queue
             .poll_flush(Pin::new(&mut self.io), cx, &mut progress);
-        self.signs.sent |= progress;
         match flushed {
             Poll::Ready(Ok(())) => {
                 self.stall.poll_clear(cx);
@@ -249,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let wire = Wire {
             io: &mut self.io,
             queue: &mut self.queue,
-            heard: &mut self.signs.heard,
+            heard: &mut self.heard,
             cx,
         };
         (&mut self.socket, wire)

@@ -19,15 +19,6 @@ pub(crate) struct Pulse {
     silent: Duration,
 }
 
-/// What happened since the last beat.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Signs {
-    /// Something came from the peer.
-    pub(crate) heard: bool,
-    /// Something was written to it.
-    pub(crate) sent: bool,
-}
-
 /// What a beat asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
@@ -35,8 +26,6 @@ pub(crate) enum Beat {
     Dead,
     /// Give a sign of life and ask for one.
     Ping,
-    /// There was traffic both ways.
-    Rest,
 }
 
 impl Pulse {
@@ -49,20 +38,20 @@ impl Pulse {
         }
     }
 
+    /// `heard`: whether something came from the peer since the last beat, which is taken back.
     /// `answerable`: the peer could have been heard, and what was sent to it has left.
     pub(crate) fn poll_beat(
         &mut self,
         cx: &mut Context<'_>,
         timer: &dyn Timer,
         config: &WsConfig,
-        signs: &mut Signs,
+        heard: &mut bool,
         answerable: bool,
     ) -> Poll<Beat> {
         if self.sleep.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        let Signs { heard, sent } = std::mem::take(signs);
-        if heard {
+        if std::mem::take(heard) {
             self.silent = Duration::ZERO;
         } else if answerable {
             self.silent += self.step;
@@ -73,11 +62,7 @@ impl Pulse {
         }
         self.step = config.heartbeat().min(left);
         self.sleep = timer.sleep(self.step);
-        Poll::Ready(if heard && sent {
-            Beat::Rest
-        } else {
-            Beat::Ping
-        })
+        Poll::Ready(Beat::Ping)
     }
 }
 
