@@ -162,7 +162,6 @@ caught! {
     shares: Shares by buffers_of_one_factory_share_nothing;
     slips_now_and_then: SlipsNowAndThen by random_pushes_and_pops_agree_with_a_model;
     resumes_one_too_far: RankOneTooHigh by a_hub_resumes_after_an_id;
-    resumes_at_the_id_itself: RankExclusive by a_hub_resumes_after_an_id;
     trims_the_newest: PopsNewest by a_hub_tells_what_was_trimmed;
 }
 

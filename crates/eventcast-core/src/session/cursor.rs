@@ -133,6 +133,11 @@ impl Cursor {
             return Step::Nothing;
         }
         self.number = Some(number + 1);
+        if sequence <= self.sequence {
+            // Only a broken buffer gives an event that is behind: it must not come twice, nor
+            // bring the cursor back.
+            return Step::Filtered(self.sequence);
+        }
         self.sequence = sequence;
         if self.filter.as_ref().is_some_and(|filter| !filter(&event)) {
             Step::Filtered(sequence)
