@@ -47,6 +47,42 @@ pub(super) fn counts_over_websocket(running: &mut Running) -> Result {
     }
 }
 
+/// Its finite channel is told to its end, and who has seen that is told not to come back.
+pub(super) fn answers_whole(running: &mut Running) -> Result {
+    let url = listening(running, &["http"])?;
+    let events = "/events?channel=answers/1";
+    let mut stream = event_stream(&url.with_target(&format!("{events}&start=earliest")))?;
+    stream.wait_for("event: eventcast.completed\n")?;
+    stream.wait_for("\nid: ")?;
+    stream.wait_for("event: eventcast.closed\n")?;
+    let text = stream.take();
+    let id = text
+        .rsplit("\nid: ")
+        .next()
+        .and_then(|rest| rest.lines().next());
+    let id = id.ok_or_else(|| Failure::new("the end has no id"))?;
+    let again = url.with_target(&format!("{events}&last_event_id={id}"));
+    match get(&again, "text/event-stream", ANSWER)?.status() {
+        204 => Ok(()),
+        other => Err(Failure::new(format!(
+            "a resume after the end is answered with {other}"
+        ))),
+    }
+}
+
+/// What it publishes after a snapshot comes after the snapshot's position.
+pub(super) fn joins_its_stream(running: &mut Running) -> Result {
+    let url = listening(running, &["http"])?;
+    let mut response = get(&url.with_target("/snapshot"), "*/*", ANSWER)?;
+    let snapshot = response.text()?;
+    let position = snapshot.split('"').nth(3).unwrap_or_default();
+    let target = format!("/events?channel=stock&last_event_id={position}");
+    let mut stream = event_stream(&url.with_target(&target))?;
+    stream.wait_for(&format!("\nid: {position}\n\n"))?;
+    stream.wait_for("\ndata: [\"")?;
+    Ok(())
+}
+
 /// It is healthy, serves its page, delivers what is published, and stops when told.
 pub(super) fn hub(running: &mut Running) -> Result {
     let hub = listening(running, &["http"])?;

@@ -38,6 +38,16 @@ pub(crate) const EXAMPLES: &[Example] = &[
         ask: ask::counts_over_websocket,
     },
     HUB,
+    Example {
+        name: "resumable_answer",
+        args: &[],
+        ask: ask::answers_whole,
+    },
+    Example {
+        name: "snapshot",
+        args: &[],
+        ask: ask::joins_its_stream,
+    },
 ];
 
 const HUB: Example = Example {

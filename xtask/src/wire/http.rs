@@ -79,6 +79,10 @@ impl Response {
     }
 
     /// A header's value; `name` in lower case.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         header(&self.head, name)
     }
