@@ -12,6 +12,7 @@
 mod examples;
 mod failure;
 mod process;
+mod soak;
 mod steps;
 mod tools;
 mod wire;
@@ -29,6 +30,13 @@ fn main() -> ExitCode {
             print!("{}", usage());
             ExitCode::SUCCESS
         }
+        Some("soak") => match soak::soak(&Workspace::here(), &args[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("xtask: {failure}");
+                ExitCode::FAILURE
+            }
+        },
         Some("test") => test(&args[1..]),
         Some(other) => misused(&format!("there is no command `{other}`")),
     }
@@ -66,7 +74,9 @@ fn usage() -> String {
     let mut text = String::from(
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \
-           test [STEP…] [--full] [--install]   the whole check, or only the named steps\n\n\
+           test [STEP…] [--full] [--install]   the whole check, or only the named steps\n  \
+           soak [--minutes N] [--clients N] [--seed S]\n                                      \
+           the real hub under random cuts and restarts\n\n\
          Flags:\n  \
            --full      the long checks too\n  \
            --install   install what a step needs and this system lacks (Debian packages)\n\n\

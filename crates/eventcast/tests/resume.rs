@@ -9,7 +9,7 @@
 mod wire;
 
 use eventcast::{Event, EventService, Hub, HubConfig, Retention, ServiceConfig};
-use eventcast_testkit::{Ledger, Observer};
+use eventcast_testkit::Ledger;
 use proptest::prelude::*;
 
 use wire::{Client, Transport};
@@ -41,7 +41,7 @@ async fn run(steps: &[Step], retention: Retention) -> Result<(usize, usize), Tes
     let service = EventService::new(hub.clone(), ServiceConfig::new());
     let mut ledger = Ledger::new();
     let mut number = 0;
-    let mut client = Client::new(service, &CHANNELS, Observer::new(CHANNELS, 0));
+    let mut client = Client::new(service, &CHANNELS);
     client.connect(Transport::Sse).await;
     client.read_all().await;
     for step in steps {
@@ -61,8 +61,8 @@ async fn run(steps: &[Step], retention: Retention) -> Result<(usize, usize), Tes
         }
     }
     client.read_all().await;
-    prop_assert_eq!(client.observer.check(&ledger), Ok(()));
-    Ok((client.observer.events(), client.gaps))
+    prop_assert_eq!(client.observer().check(&ledger), Ok(()));
+    Ok((client.observer().events(), client.client.gaps))
 }
 
 /// Payloads of every kind, with what is awkward on a wire.
@@ -113,7 +113,7 @@ fn a_cut_anywhere_in_the_first_blocks_loses_nothing() {
                 let hub = Hub::new();
                 let service = EventService::new(hub.clone(), ServiceConfig::new());
                 let mut ledger = Ledger::new();
-                let mut client = Client::new(service, &CHANNELS, Observer::new(CHANNELS, 0));
+                let mut client = Client::new(service, &CHANNELS);
                 client.connect(transport).await;
                 client.wait_for_server().await;
                 for number in 1..=3 {
@@ -122,12 +122,12 @@ fn a_cut_anywhere_in_the_first_blocks_loses_nothing() {
                 }
                 client.read_up_to(after).await;
                 // A client that was told no id yet connects as at first, from the start.
-                let told = client.last_id().is_some();
+                let told = client.client.last_id().is_some();
                 client.connect(Transport::Sse).await;
                 client.read_all().await;
                 if told {
                     assert_eq!(
-                        client.observer.check(&ledger),
+                        client.observer().check(&ledger),
                         Ok(()),
                         "{transport:?} {after}"
                     );

@@ -49,6 +49,13 @@ pub(super) fn loom(workspace: &Workspace, _: &Options) -> Result {
     run(cargo.env("RUSTFLAGS", "--cfg loom"))
 }
 
+/// Two rounds of a few seconds, or ten minutes.
+pub(super) fn soak(workspace: &Workspace, options: &Options) -> Result {
+    let minutes = if options.full { "10" } else { "0.2" };
+    let args = ["--minutes", minutes, "--clients", "100"].map(str::to_owned);
+    crate::soak::soak(workspace, &args)
+}
+
 /// Lists only: a package is built against its published neighbours, which may not exist yet.
 pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
     let members = workspace.members()?;

@@ -79,6 +79,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: examples::run,
     },
     Step {
+        name: "soak",
+        about: "the real hub under random cuts, for a moment (long: `cargo xtask soak`)",
+        run: code::soak,
+    },
+    Step {
         name: "browser",
         about: "a real browser goes through the hub's page",
         run: browser::run,
