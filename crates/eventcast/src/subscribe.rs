@@ -1,6 +1,8 @@
 //! Subscribing: an event stream or a WebSocket, from one URL.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventcast_core::{End, Session, SubscriptionOptions};
 use eventcast_sse::{SseConfig, SseFormat};
@@ -71,7 +73,7 @@ fn event_stream(shared: &Arc<Shared>, query: &Query) -> Result<Response<Response
     let format = match query.format {
         Some(Format::Json) => SseFormat::Json,
         Some(Format::Plain) => SseFormat::Plain,
-        None if query.channels.len() == 1 => SseFormat::Plain,
+        None if session.channels().len() == 1 => SseFormat::Plain,
         None => SseFormat::Json,
     };
     let config = SseConfig::new()
@@ -107,7 +109,7 @@ fn websocket(
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
         .with_write_timeout(shared.config.write_timeout)
-        .with_retry(shared.config.retry)
+        .with_retry(spread(shared.config.retry))
         .with_max_message(shared.config.max_message);
     let client = Arc::new(Client::new(shared.hub.clone(), permissions));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
@@ -137,6 +139,12 @@ fn open(shared: &Arc<Shared>, query: &Query) -> Result<Session, Problem> {
         builder = builder.resume(id);
     }
     Ok(builder.open()?)
+}
+
+/// Between half and one and a half times as long, so that clients do not come back all at once.
+fn spread(retry: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 1_001;
+    retry.saturating_mul(500 + random as u32) / 1_000
 }
 
 fn handshake_problem(error: UpgradeError) -> Problem {
