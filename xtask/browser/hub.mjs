@@ -7,6 +7,7 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
+import net from "node:net";
 import process from "node:process";
 
 const { HUB_URL, CHROMIUM, NODE_PACKAGES, SCREENSHOT } = process.env;
@@ -65,6 +66,27 @@ async function publish(page, text, { event = "", kind = "text" } = {}) {
   return { id, event: event || "message", data: text };
 }
 
+/** A way to the hub that can be cut under the browser's feet. */
+async function cuttable(target) {
+  const { hostname, port } = new URL(target);
+  const sockets = new Set();
+  const server = net.createServer((near) => {
+    const far = net.connect(Number(port), hostname);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      from.pipe(to);
+      from.on("error", () => to.destroy());
+      from.on("close", () => { sockets.delete(from); to.destroy(); });
+    }
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    cut: () => { for (const socket of sockets) socket.resetAndDestroy(); },
+    close: () => server.close(),
+  };
+}
+
 const plain = (rows) => rows.map(({ id, event, data }) => ({ id, event, data }));
 
 /** Both sides hold exactly these events, in this order. */
@@ -77,7 +99,7 @@ async function holds(panes, wanted, when) {
   }
 }
 
-async function check(page) {
+async function check(page, hub, complaints) {
   const sse = pane(page, "sse");
   const ws = pane(page, "ws");
   const both = [sse, ws];
@@ -86,7 +108,7 @@ async function check(page) {
     for (const text of texts) all.push(await publish(page, text));
   };
 
-  await page.goto(`${HUB_URL}?channel=${CHANNEL}`, { timeout: WAIT });
+  await page.goto(`${hub.url}?channel=${CHANNEL}`, { timeout: WAIT });
   for (const side of both) await side.state("open");
 
   await publishAll("one", "two", "three");
@@ -121,6 +143,17 @@ async function check(page) {
   await holds(both, all, "after names, JSON and markup");
   assert.equal(await page.locator(".rows img").count(), 0, "a payload became markup");
   console.log("names, JSON and markup came through as published");
+
+  assert.deepEqual(complaints, [], "the page complained");
+  hub.cut();
+  await publishAll("cut 1", "cut 2");
+  for (const side of both) await side.sees("cut 2");
+  await publishAll("whole again");
+  for (const side of both) await side.sees("whole again");
+  await holds(both, all, "after the connections were reset");
+  // The browser itself reports the resets.
+  complaints.splice(0, complaints.length, ...complaints.filter((text) => !/net::ERR_/.test(text)));
+  console.log("both came back by themselves after a reset, with exactly what they had missed");
 
   await page.fill("#text", "many");
   await page.selectOption("#kind", "text");
@@ -161,6 +194,7 @@ const browser = await chromium.launch({
     "--disable-sync",
   ],
 });
+const hub = await cuttable(HUB_URL);
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
   const complaints = [];
@@ -169,7 +203,7 @@ try {
     if (message.type() === "error") complaints.push(`console: ${message.text()}`);
   });
   try {
-    await check(page);
+    await check(page, hub, complaints);
   } finally {
     await page.screenshot({ path: SCREENSHOT });
     console.log(`screenshot: ${SCREENSHOT}`);
@@ -182,4 +216,5 @@ try {
 } finally {
   clearTimeout(overall);
   await browser.close();
+  hub.close();
 }
