@@ -56,9 +56,9 @@ impl HistoryQuery {
         self
     }
 
-    /// At most so many events, up to [`HistoryQuery::MAX_LIMIT`].
+    /// At most so many events, from 1 to [`HistoryQuery::MAX_LIMIT`].
     pub fn with_limit(mut self, limit: usize) -> Self {
-        self.limit = limit.min(Self::MAX_LIMIT);
+        self.limit = limit.clamp(1, Self::MAX_LIMIT);
         self
     }
 
@@ -129,9 +129,11 @@ impl Log {
                 let before = from.unwrap_or(u64::MAX).min(until.saturating_add(1));
                 self.read_back(&state, before, query.limit, &mut page);
             } else {
-                let after = from.unwrap_or_else(|| state.trim_mark());
-                self.read_on(&state, (after, until), query.limit, &mut page);
+                self.read_on(&state, (from.unwrap_or(0), until), query.limit, &mut page);
             }
+        } else {
+            // Of a channel that was forgotten, only that is known.
+            page.trimmed = from.is_some_and(|from| from < self.floor());
         }
         page
     }

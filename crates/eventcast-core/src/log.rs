@@ -79,6 +79,10 @@ impl Log {
         self.shards[shard].dispatched(committed)
     }
 
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::Acquire)
+    }
+
     pub(crate) fn next_floor(&self) -> u64 {
         self.next_floor.load(Ordering::Acquire)
     }
@@ -121,7 +125,7 @@ impl Log {
         }
         // Read under the map's lock: forgetting this very name raises the floor under it too.
         let floor = Floor {
-            sequence: self.floor.load(Ordering::Acquire),
+            sequence: self.floor(),
             time: Timestamp::from_millis(self.floor_time.load(Ordering::Acquire)),
         };
         let ring = Arc::new(Ring::new(

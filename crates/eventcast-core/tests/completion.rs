@@ -119,13 +119,14 @@ fn a_completed_channel_is_forgotten_after_its_age_and_leaves_a_tombstone() {
 
     // Only the end is remembered, and asking creates nothing.
     let mut late = hub.subscribe("job").unwrap();
-    assert_eq!(read(&mut late), ["job complete @?", "completed"]);
+    assert_eq!(read(&mut late), ["job complete @?", "@2", "completed"]);
     let mut behind = resume(&hub, &["job"], &id(&hub, 1));
     assert!(!behind.is_finished());
     assert_eq!(
         read(&mut behind),
-        ["job! trimmed ? @1", "job complete @?", "completed"]
+        ["job! trimmed ? @1", "job complete @?", "@2", "completed"]
     );
+    // With the last id it was given, the next resume is finished.
     assert!(resume(&hub, &["job"], &id(&hub, 2)).is_finished());
     let foreign = Position::new(Epoch::from_bits(hub.position().epoch().bits() ^ 1), 9);
     let mut foreign = resume(&hub, &["job"], &foreign.to_string());
@@ -135,6 +136,20 @@ fn a_completed_channel_is_forgotten_after_its_age_and_leaves_a_tombstone() {
         Err(PublishError::Completed)
     );
     assert_eq!(hub.stats().channels, 0);
+}
+
+#[test]
+fn a_channel_of_which_only_the_end_is_remembered_can_be_left() {
+    let (hub, clock, mut maintain) = maintained(Duration::from_secs(1));
+    hub.complete("old").unwrap();
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(10));
+        maintain();
+    }
+    let mut session = hub.session().channel("old").channel("new").open().unwrap();
+    assert!(session.unsubscribe("old"));
+    assert!(!session.unsubscribe("old"));
+    assert_eq!(session.channels().len(), 1);
 }
 
 #[test]
@@ -172,7 +187,7 @@ fn a_completed_channel_beside_a_forgotten_one_is_told_in_one_session() {
     assert_eq!(opening(&session), Some(1));
     assert_eq!(read(&mut session), ["old complete @?"]);
     hub.complete("new").unwrap();
-    assert_eq!(read(&mut session), ["new complete @2", "completed"]);
+    assert_eq!(read(&mut session), ["new complete @2", "@2", "completed"]);
 }
 
 #[tokio::test]

@@ -227,6 +227,11 @@ fn history_pages_in_both_directions() {
         .history("a", HistoryQuery::oldest_first().from(at(1)))
         .unwrap();
     assert!(below.trimmed);
+    let all = HistoryQuery::oldest_first();
+    assert!(hub.history("a", all).unwrap().trimmed);
+    assert!(!hub.history("b", all).unwrap().trimmed);
+    let none = all.with_limit(0);
+    assert_eq!(hub.history("a", none).unwrap().events.len(), 1);
     assert!(
         hub.history("none", HistoryQuery::newest_first())
             .unwrap()

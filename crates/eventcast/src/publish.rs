@@ -111,8 +111,7 @@ fn payload(parts: &Parts, bytes: Bytes) -> Result<Payload, Problem> {
     });
     let essence = essence.to_ascii_lowercase();
     if essence == "application/json" || essence.ends_with("+json") {
-        Payload::json_text(text(&bytes)?)
-            .map_err(|_| Problem::bad_request("the body is not one JSON value"))
+        Payload::json_text(text(&bytes)?).map_err(|error| Problem::bad_request(error.to_string()))
     } else if essence.starts_with("text/") || essence == "application/x-www-form-urlencoded" {
         Ok(Payload::text(text(&bytes)?))
     } else if essence.is_empty() {

@@ -242,7 +242,7 @@ fn preflight() -> Response<ResponseBody> {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, Event-Type, Last-Event-ID",
+            "Authorization, Content-Type, Event-Type, Idempotency-Key, Last-Event-ID",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
@@ -261,6 +261,10 @@ fn allow_origin(allowed: &str, headers: &mut HeaderMap) {
         return;
     };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Retry-After"),
+    );
     if allowed != "*" {
         headers.insert(
             header::ACCESS_CONTROL_ALLOW_CREDENTIALS,

@@ -151,6 +151,11 @@ async fn history_is_paged() {
     let all = page("").await;
     assert_eq!(all["events"].as_array().unwrap().len(), 3);
     assert_eq!(all["position"], "00000007-a3");
+    let exact = "{\"b\":1.0e3,\"a\":12345678901234567890123}";
+    let payload = eventcast::Payload::json_text(exact).unwrap();
+    server.hub.try_publish("json", Event::new(payload)).unwrap();
+    let raw = server.ask(get("/channels/json/history", &[])).await.body;
+    assert!(String::from_utf8(raw).unwrap().contains(exact));
     for bad in ["order=up", "limit=-1", "from=zzz"] {
         let target = format!("/channels/a/history?{bad}");
         server.ask(get(&target, &[])).await.assert_problem(400);

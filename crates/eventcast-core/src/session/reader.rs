@@ -146,7 +146,8 @@ impl Session {
         }
     }
 
-    /// The session's channels, in the order in which they were added.
+    /// The session's channels, in the order in which they were added; completed ones that exist
+    /// no more come last.
     #[must_use]
     pub fn channels(&self) -> Vec<ChannelName> {
         let mut subscriptions: Vec<_> = self.subscriptions.iter().map(|(_, s)| s).collect();
@@ -182,10 +183,17 @@ impl Session {
     /// Removes a channel; `false` when it is not in the session. What it has in a batch that is
     /// already handed out stays there.
     pub fn unsubscribe(&mut self, channel: &str) -> bool {
-        let Some(key) = self.find(channel) else {
-            return false;
-        };
-        self.remove(key);
+        let expired = self
+            .expired
+            .iter()
+            .position(|name| name.as_str() == channel);
+        match (self.find(channel), expired) {
+            (Some(key), _) => self.remove(key),
+            (None, Some(index)) => {
+                self.expired.remove(index);
+            }
+            (None, None) => return false,
+        }
         self.opening.retain(
             |delivery| !matches!(delivery, Delivery::Gap(gap) if gap.channel.as_str() == channel),
         );
@@ -240,6 +248,12 @@ impl Session {
             };
             if self.is_completed() {
                 self.ended = true;
+                if !self.expired.is_empty() {
+                    // Their ends have no place in the order any more. Nothing is left to come, so
+                    // the reader may have the position past them, and is finished if it returns.
+                    self.position = self.log.committed();
+                    out.push(Delivery::Position(self.log.position(self.position)));
+                }
                 out.push(Delivery::End(End::Completed));
             }
             if out.len() > before {
