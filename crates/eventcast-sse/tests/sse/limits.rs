@@ -93,3 +93,15 @@ fn encoded_data_is_decoded() {
     assert_eq!(next.encoding, None);
     assert_eq!(next.decode().unwrap(), "A");
 }
+
+/// Bytes that are not UTF-8 grow as they are read, so an id may come to more than the limit.
+#[test]
+fn a_kept_id_does_not_count_towards_the_events_that_follow() {
+    let mut parser = Parser::with_config(ParserConfig::new().with_max_event_bytes(10));
+    let mut events = Vec::new();
+    for bytes in [&b"id: \xff\xff\xff\xff\n\n"[..], b"data: x\n\n"] {
+        parser.push(bytes, |event| events.push(event)).unwrap();
+    }
+    assert_eq!(parser.last_event_id(), "\u{fffd}".repeat(4));
+    assert_eq!(events[0].data, "x");
+}

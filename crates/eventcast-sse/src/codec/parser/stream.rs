@@ -51,6 +51,8 @@ pub struct Parser {
     encoding: String,
     /// The id of the blocks from here on; only a block's end makes it the stream's.
     id: String,
+    /// The id is of the event being read: it counts towards its size, a kept one does not.
+    has_new_id: bool,
     last_event_id: String,
     retry: Option<Duration>,
     failed: Option<ParseError>,
@@ -248,7 +250,8 @@ impl Parser {
     /// What the event takes so far.
     fn held(&self) -> usize {
         let data = self.data.as_ref().map_or(0, Vec::len);
-        data + self.value.len() + self.name.len() + self.encoding.len() + self.id.len()
+        let id = if self.has_new_id { self.id.len() } else { 0 };
+        data + self.value.len() + self.name.len() + self.encoding.len() + id
     }
 
     /// Gives a whole field its effect.
@@ -259,13 +262,17 @@ impl Parser {
             Field::Encoding => self.encoding = decode_utf8(value),
             Field::Event => self.name = decode_utf8(value),
             Field::Id if value.contains(&0) => {}
-            Field::Id => self.id = decode_utf8(value),
+            Field::Id => {
+                self.id = decode_utf8(value);
+                self.has_new_id = true;
+            }
             Field::Retry => self.retry = parse_retry(&value).or(self.retry),
         }
     }
 
     fn dispatch(&mut self, on_event: &mut impl FnMut(ParsedEvent)) {
         self.last_event_id.clone_from(&self.id);
+        self.has_new_id = false;
         let name = mem::take(&mut self.name);
         let encoding = mem::take(&mut self.encoding);
         if let Some(data) = self.data.take() {
@@ -284,6 +291,7 @@ impl Parser {
         self.data = None;
         self.name = String::new();
         self.encoding = String::new();
+        self.has_new_id = false;
     }
 }
 
