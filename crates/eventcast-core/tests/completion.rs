@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use eventcast_core::{Epoch, Event, Hub, Position, PublishError, Start};
+use eventcast_core::{Epoch, Event, Hub, Position, PublishError, Session, Start};
 use futures_util::stream;
 use support::{id, maintained, opening, publish, read, resume};
 
@@ -138,15 +138,21 @@ fn a_completed_channel_is_forgotten_after_its_age_and_leaves_a_tombstone() {
     assert_eq!(hub.stats().channels, 0);
 }
 
-#[test]
-fn a_channel_of_which_only_the_end_is_remembered_can_be_left() {
+/// A session of `new` and of `old`, of which only the end is remembered.
+fn beside_a_forgotten_one() -> (Hub, Session) {
     let (hub, clock, mut maintain) = maintained(Duration::from_secs(1));
     hub.complete("old").unwrap();
     for _ in 0..3 {
         clock.advance(Duration::from_secs(10));
         maintain();
     }
-    let mut session = hub.session().channel("old").channel("new").open().unwrap();
+    let session = hub.session().channel("old").channel("new").open().unwrap();
+    (hub, session)
+}
+
+#[test]
+fn a_channel_of_which_only_the_end_is_remembered_can_be_left() {
+    let (_hub, mut session) = beside_a_forgotten_one();
     assert!(session.unsubscribe("old"));
     assert!(!session.unsubscribe("old"));
     assert_eq!(session.channels().len(), 1);
@@ -176,13 +182,7 @@ fn tombstones_are_bounded() {
 
 #[test]
 fn a_completed_channel_beside_a_forgotten_one_is_told_in_one_session() {
-    let (hub, clock, mut maintain) = maintained(Duration::from_secs(1));
-    hub.complete("old").unwrap();
-    for _ in 0..3 {
-        clock.advance(Duration::from_secs(10));
-        maintain();
-    }
-    let mut session = hub.session().channel("old").channel("new").open().unwrap();
+    let (hub, mut session) = beside_a_forgotten_one();
     assert_eq!(session.channels().len(), 2);
     assert_eq!(opening(&session), Some(1));
     assert_eq!(read(&mut session), ["old complete @?"]);
