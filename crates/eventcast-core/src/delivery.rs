@@ -10,6 +10,7 @@ use crate::event::{Event, Payload};
 use crate::format::Format;
 use crate::id::Position;
 use crate::name::{ChannelName, EventName};
+use crate::selector::ChannelSelector;
 use crate::stored::{StoredEvent, encode};
 
 /// One step of a session: an event, or something its reader has to know.
@@ -53,8 +54,8 @@ impl Delivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
-    /// The channel whose events are lost.
-    pub channel: ChannelName,
+    /// The channel whose events are lost, or the pattern of channels that are forgotten.
+    pub channel: ChannelSelector,
     /// Why.
     pub reason: GapReason,
     /// How many, where that is known.
@@ -69,13 +70,13 @@ impl Gap {
     /// A gap, for implementors of formats and their tests.
     #[must_use]
     pub fn new(
-        channel: ChannelName,
+        channel: impl Into<ChannelSelector>,
         reason: GapReason,
         missed: Option<u64>,
         position: Option<Position>,
     ) -> Self {
         Self {
-            channel,
+            channel: channel.into(),
             reason,
             missed,
             position,
@@ -187,8 +188,8 @@ pub struct Open {
     /// The starting position, so that a reader cut before its first event loses nothing. Absent
     /// when the id it resumed with cannot be honoured: gaps follow and bring a new one.
     pub position: Option<Position>,
-    /// The session's channels, in the order they were named.
-    pub channels: Vec<ChannelName>,
+    /// The session's channels and patterns, in the order they were named.
+    pub channels: Vec<ChannelSelector>,
     /// How often an idle connection gives a sign of life; the transport sets it.
     pub heartbeat: Option<Duration>,
     /// How long a reader should wait before it reconnects; the transport sets it.
@@ -211,6 +212,9 @@ pub enum End {
     /// The reader was slower than retention and asked to be disconnected then; it can resume, and
     /// finds a gap.
     Slow,
+    /// More channels fit the session's patterns, and have something for it, than a session may
+    /// have; it can resume once it is less far behind.
+    TooManyChannels,
 }
 
 impl End {
@@ -222,6 +226,7 @@ impl End {
             Self::Completed => "completed",
             Self::Draining { .. } => "draining",
             Self::Slow => "slow",
+            Self::TooManyChannels => "too_many_channels",
         }
     }
 }

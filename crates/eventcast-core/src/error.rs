@@ -35,6 +35,10 @@ pub enum SubscribeError {
     /// The channel's name breaks the rules. The caller is at fault.
     #[error("the channel's name is not valid")]
     Channel(#[from] NameError),
+    /// A pattern that joins a live session starts live; another start is for a session that opens.
+    /// The caller is at fault.
+    #[error("a pattern joins a live session from now on")]
+    PatternStart,
     /// The session would have more channels than it may. The caller is at fault.
     #[error("a session may have {limit} channels")]
     SessionFull {

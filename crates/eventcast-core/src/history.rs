@@ -133,7 +133,7 @@ impl Log {
             }
         } else {
             // Of a channel that was forgotten, only that is known.
-            page.trimmed = from.is_some_and(|from| from < self.floor());
+            page.trimmed = from.is_some_and(|from| from < self.floor().sequence);
         }
         page
     }

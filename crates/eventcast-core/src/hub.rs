@@ -12,6 +12,7 @@ use crate::history::{HistoryPage, HistoryQuery};
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::{ChannelName, NameError};
+use crate::selector::ChannelSelector;
 use crate::session::{Session, SessionBuilder};
 
 /// Publishes events and hands them to sessions: exactly one totally ordered log over all its
@@ -177,13 +178,13 @@ impl Hub {
         Ok(self.log.history(&name, query))
     }
 
-    /// Subscribes to one channel from now on; see [`session`](Self::session) for more.
+    /// Subscribes to one channel, or to a [pattern](crate::ChannelPattern), from now on; see [`session`](Self::session) for more.
     ///
     /// # Errors
     /// [`SubscribeError`].
     pub fn subscribe(
         &self,
-        channel: impl TryInto<ChannelName, Error: Into<NameError>>,
+        channel: impl TryInto<ChannelSelector, Error: Into<NameError>>,
     ) -> Result<Session, SubscribeError> {
         self.session().channel(channel).open()
     }

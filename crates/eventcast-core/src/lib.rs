@@ -17,8 +17,10 @@ mod hub;
 mod id;
 mod log;
 mod name;
+mod patterns;
 mod replay;
 mod ring;
+mod selector;
 mod sequencer;
 mod session;
 mod shard;
@@ -46,6 +48,7 @@ pub use hub::{Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
 pub use name::{ChannelName, EventName, Key, NameError};
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
+pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{
     BatchLimits, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle, SlowPolicy,
     Start, SubscriptionOptions,

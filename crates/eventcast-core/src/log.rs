@@ -1,7 +1,8 @@
 //! The log that all handles of a hub share: sequences, channels and their bounds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::config::HubConfig;
@@ -14,6 +15,7 @@ use crate::shard::Shard;
 use crate::stored::Timestamp;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::tombstones::Tombstones;
+use crate::waiting::Waiter;
 
 /// What all handles share. Locks are taken in this order: map, sequencer, ring, shard, signal.
 pub(crate) struct Log {
@@ -39,7 +41,13 @@ pub(crate) struct Log {
     drivers_taken: AtomicUsize,
 }
 
-type Map = HashMap<ChannelName, Arc<Ring>>;
+/// A part of the channels.
+#[derive(Default)]
+struct Map {
+    rings: HashMap<ChannelName, Arc<Ring>>,
+    /// In their order, for patterns.
+    names: BTreeSet<ChannelName>,
+}
 
 impl Log {
     pub(crate) fn new(config: HubConfig) -> Self {
@@ -79,8 +87,12 @@ impl Log {
         self.shards[shard].dispatched(committed)
     }
 
-    pub(crate) fn floor(&self) -> u64 {
-        self.floor.load(Ordering::Acquire)
+    /// The floor, and until when events were published that are forgotten with their channels.
+    pub(crate) fn floor(&self) -> Floor {
+        Floor {
+            sequence: self.floor.load(Ordering::Acquire),
+            time: Timestamp::from_millis(self.floor_time.load(Ordering::Acquire)),
+        }
     }
 
     pub(crate) fn next_floor(&self) -> u64 {
@@ -107,13 +119,13 @@ impl Log {
 
     /// Finds a channel, and makes none.
     pub(crate) fn find(&self, name: &ChannelName) -> Option<Arc<Ring>> {
-        self.map(name).get(name).cloned()
+        self.map(name).rings.get(name).cloned()
     }
 
     /// Finds a channel for a subscriber or a publisher, or makes it.
     pub(crate) fn find_or_create(&self, name: &ChannelName) -> Result<Arc<Ring>, Refused> {
         let mut map = self.map(name);
-        if let Some(ring) = map.get(name) {
+        if let Some(ring) = map.rings.get(name) {
             return Ok(Arc::clone(ring));
         }
         if let Some(end) = self.tombstones.lock().find(name) {
@@ -124,10 +136,7 @@ impl Log {
             return Err(Refused::Full);
         }
         // Read under the map's lock: forgetting this very name raises the floor under it too.
-        let floor = Floor {
-            sequence: self.floor(),
-            time: Timestamp::from_millis(self.floor_time.load(Ordering::Acquire)),
-        };
+        let floor = self.floor();
         let ring = Arc::new(Ring::new(
             name.clone(),
             self.config.retention_of(name),
@@ -135,19 +144,36 @@ impl Log {
             floor,
             self.shards.len(),
         ));
-        map.insert(name.clone(), Arc::clone(&ring));
+        map.rings.insert(name.clone(), Arc::clone(&ring));
+        map.names.insert(name.clone());
         Ok(ring)
+    }
+
+    /// The channels whose names start with `prefix`.
+    pub(crate) fn matching(&self, prefix: &str) -> Vec<Arc<Ring>> {
+        let mut rings = Vec::new();
+        for map in &self.maps {
+            let map = map.lock();
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let names = map.names.range::<str, _>(from);
+            let names = names.take_while(|name| name.as_str().starts_with(prefix));
+            rings.extend(names.filter_map(|name| map.rings.get(name).cloned()));
+        }
+        rings
     }
 
     /// Forgets a channel that exists only because somebody subscribed to it.
     pub(crate) fn forget_untouched(&self, name: &ChannelName) {
         let mut map = self.map(name);
-        let Some(ring) = map.get(name) else { return };
+        let Some(ring) = map.rings.get(name) else {
+            return;
+        };
         let mut state = ring.state.lock();
         if state.is_untouched() {
             state.collected = true;
             drop(state);
-            map.remove(name);
+            map.rings.remove(name);
+            map.names.remove(name);
             self.channels.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -158,8 +184,10 @@ impl Log {
         let part = self.next_map.fetch_add(1, Ordering::Relaxed) % self.maps.len();
         let now = self.config.clock.now();
         let mut dead = Dead::new();
+        let mut readers = Vec::new();
         let mut map = self.maps[part].lock();
-        map.retain(|_, ring| {
+        let Map { rings, names } = &mut *map;
+        rings.retain(|name, ring| {
             let mut state = ring.state.lock();
             state.ephemerals.clear();
             let freed = state.trim(&ring.retention, now, &mut dead);
@@ -170,13 +198,21 @@ impl Log {
             }
             if state.idle_for(self.config.collect_after, &ring.retention, now) {
                 self.forget(ring, &mut state);
+                names.remove(name);
+                readers.extend(state.waiting.take_waiters());
             }
             !state.collected
         });
-        if map.capacity() > 4 * map.len() + 64 {
-            map.shrink_to_fit();
+        if rings.capacity() > 4 * rings.len() + 64 {
+            rings.shrink_to_fit();
         }
         drop(map);
+        // Sessions that have it by a pattern let go of it.
+        for Waiter { signal, slot } in readers {
+            if let Some(waker) = signal.mark(slot) {
+                waker.wake();
+            }
+        }
         if part == 0 {
             self.sequencer
                 .lock()

@@ -117,12 +117,15 @@ pub enum NameError {
         /// The longest allowed, in bytes.
         limit: usize,
     },
+    /// It is no pattern: a prefix and one `*` at the end.
+    #[error("a pattern has one `*`, at its end")]
+    Pattern,
     /// It holds a `*`.
     #[error("the name holds `*`, which is kept for patterns")]
     Wildcard,
 }
 
-fn check(name: &str, limit: usize) -> Result<(), NameError> {
+pub(crate) fn check(name: &str, limit: usize) -> Result<(), NameError> {
     if name.is_empty() {
         Err(NameError::Empty)
     } else if name.len() > limit {

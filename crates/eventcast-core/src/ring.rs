@@ -41,7 +41,10 @@ pub(crate) struct RingState {
     newest: HashMap<Key, u64>,
     completion: Option<Completion>,
     pub(crate) ephemerals: Ephemerals,
+    /// Sessions that named the channel, which keeps it from being forgotten.
     subscribers: usize,
+    /// Sessions that have the channel by a pattern.
+    matched: usize,
     /// Since when the channel is empty and without subscribers.
     idle_since: Option<Timestamp>,
     /// No longer in the hub's map: whoever holds it has to look its name up again.
@@ -85,6 +88,7 @@ impl Ring {
             completion: None,
             ephemerals: Ephemerals::default(),
             subscribers: 0,
+            matched: 0,
             idle_since: None,
             collected: false,
             indexed: false,
@@ -220,11 +224,32 @@ impl RingState {
         self.subscribers -= 1;
     }
 
-    pub(crate) fn has_subscribers(&self) -> bool {
-        self.subscribers > 0
+    pub(crate) fn attach_match(&mut self) {
+        self.matched += 1;
     }
 
-    /// Nobody subscribes to it, and it holds no event.
+    pub(crate) fn detach_match(&mut self) {
+        self.matched -= 1;
+    }
+
+    /// Whether some session has the channel, by its name or by a pattern.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.subscribers + self.matched > 0
+    }
+
+    /// The last sequence that the channel was given.
+    pub(crate) fn last(&self) -> u64 {
+        let newest = self.len().checked_sub(1).and_then(|index| self.buffer.get(index));
+        newest.map_or(0, |event| event.sequence()).max(self.last_mark())
+    }
+
+    /// The running number of the next event.
+    pub(crate) fn end(&self) -> u64 {
+        self.trimmed + self.len() as u64
+    }
+
+    /// Nobody named it, and it holds no event. Sessions that have it by a pattern are told of it
+    /// again should it come back.
     pub(crate) fn is_idle(&self) -> bool {
         self.subscribers == 0 && self.buffer.len() == 0 && self.ephemerals.is_empty()
     }

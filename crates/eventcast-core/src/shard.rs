@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crate::patterns::PatternIndex;
 use crate::ring::Ring;
 use crate::session::Signal;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::waiting::Taken;
 
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -19,6 +21,7 @@ pub(crate) struct Shard {
     state: Mutex<ShardState>,
     /// Held during a pass: the driver and publishers without one take turns.
     pass: Mutex<()>,
+    pub(crate) patterns: PatternIndex,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +60,7 @@ impl Shard {
             pending: AtomicU64::new(NOTHING),
             state: Mutex::default(),
             pass: Mutex::new(()),
+            patterns: PatternIndex::default(),
         }
     }
 
@@ -122,8 +126,21 @@ impl Shard {
         }
         let mut wakers = Vec::new();
         for (ring, _) in &queue {
-            let armed = ring.state.lock().waiting.take(self.index);
-            wakers.extend(armed.into_iter().filter_map(|(_, w)| w.signal.mark(w.slot)));
+            let Taken {
+                waiters,
+                announcement,
+            } = ring.state.lock().waiting.take(self.index);
+            wakers.extend(
+                waiters
+                    .into_iter()
+                    .filter_map(|(_, w)| w.signal.mark(w.slot)),
+            );
+            if let Some(announcement) = announcement {
+                self.patterns
+                    .for_each_since(&ring.name, announcement.since, |signal| {
+                        wakers.extend(signal.announce(ring, announcement));
+                    });
+            }
         }
         let blocked = {
             let mut state = self.state.lock();

@@ -16,6 +16,36 @@ struct Armed {
     /// Counts how often the armed ones were taken, which makes their keys stale.
     generation: u32,
     queued: Queued,
+    /// The newest pattern subscription that the channel was announced to.
+    announced: u64,
+    announcement: Option<Announcement>,
+}
+
+impl Armed {
+    fn take_waiters(&mut self) -> Slab<Waiter> {
+        self.generation = self.generation.wrapping_add(1);
+        std::mem::take(&mut self.waiters)
+    }
+}
+
+/// What pattern subscriptions are told of a channel that they do not know: where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Announcement {
+    /// For subscriptions after this generation.
+    pub(crate) since: u64,
+    /// Begin after this sequence.
+    pub(crate) after: u64,
+    /// The running number of what follows it.
+    pub(crate) number: u64,
+    /// The running number of the first ephemeral event.
+    pub(crate) ephemeral: u64,
+}
+
+/// What a shard has to tell about a channel.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) waiters: Slab<Waiter>,
+    pub(crate) announcement: Option<Announcement>,
 }
 
 /// For what the channel stands in the shard's queue.
@@ -81,18 +111,45 @@ impl Waiting {
         self.queue(Queued::Ephemeral, queue);
     }
 
-    /// Takes the armed sessions of a shard, to mark them outside the lock.
-    pub(crate) fn take(&mut self, shard: usize) -> Slab<Waiter> {
+    /// Notes that the channel is announced to all pattern subscriptions up to `newest`; returns the
+    /// last one that it had been announced to, unless that is the same.
+    pub(crate) fn unannounced(&mut self, shard: usize, newest: u64) -> Option<u64> {
+        let since = std::mem::replace(&mut self.0[shard].announced, newest);
+        (since < newest).then_some(since)
+    }
+
+    /// Has the shard announce the channel; of two announcements the earlier one counts.
+    pub(crate) fn announce(&mut self, shard: usize, announcement: Announcement) {
+        let earlier = self.0[shard].announcement.get_or_insert(announcement);
+        earlier.since = earlier.since.min(announcement.since);
+    }
+
+    /// Has the next append announced to everybody, for a subscription that no longer waits here.
+    pub(crate) fn forget_announced(&mut self, shard: usize) {
+        self.0[shard].announced = 0;
+    }
+
+    /// Takes what a shard has to tell, to do so outside the lock.
+    pub(crate) fn take(&mut self, shard: usize) -> Taken {
         let armed = &mut self.0[shard];
         armed.queued = Queued::No;
-        armed.generation = armed.generation.wrapping_add(1);
-        std::mem::take(&mut armed.waiters)
+        Taken {
+            waiters: armed.take_waiters(),
+            announcement: armed.announcement.take(),
+        }
+    }
+
+    /// Takes the armed sessions of all shards.
+    pub(crate) fn take_waiters(&mut self) -> impl Iterator<Item = Waiter> {
+        let waiters = self.0.iter_mut().flat_map(Armed::take_waiters);
+        waiters.map(|(_, waiter)| waiter)
     }
 
     fn queue(&mut self, reason: Queued, mut queue: impl FnMut(usize)) {
         for (shard, armed) in self.0.iter_mut().enumerate() {
             let is_told = armed.queued == Queued::Event || armed.queued == reason;
-            if !is_told && !armed.waiters.is_empty() {
+            let has_news = !armed.waiters.is_empty() || armed.announcement.is_some();
+            if !is_told && has_news {
                 armed.queued = reason;
                 queue(shard);
             }

@@ -11,11 +11,12 @@ use crate::event::Event;
 use crate::id::Position;
 use crate::log::{Log, Refused};
 use crate::name::ChannelName;
-use crate::ring::{Completion, Dead, Ring};
+use crate::ring::{Completion, Dead, Ring, RingState};
 use crate::sequencer::Sequencer;
-use crate::shard::Nudge;
+use crate::shard::{Nudge, Shard};
 use crate::stored::{StoredEvent, Timestamp, charge};
 use crate::sync::Ordering;
+use crate::waiting::Announcement;
 
 /// What is to be appended.
 enum Write {
@@ -59,7 +60,7 @@ impl Log {
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
-        let Some(ring) = self.find(name) else {
+        let Some(ring) = self.find(name).or_else(|| self.matched(name)) else {
             return Ok(false);
         };
         let mut nudges = Nudges::new();
@@ -67,7 +68,13 @@ impl Log {
         if state.completion().is_some() {
             return Err(PublishError::Completed);
         }
-        let subscribed = state.has_subscribers();
+        let announcement = Announcement {
+            since: 0,
+            after: state.last(),
+            number: state.end(),
+            ephemeral: state.ephemerals.end(),
+        };
+        let subscribed = self.announce(&ring, &mut state, announcement) || state.has_readers();
         if subscribed {
             let channel = name.clone();
             state.ephemerals.push(EphemeralEvent { channel, event });
@@ -78,6 +85,32 @@ impl Log {
         drop(state);
         self.nudge(nudges);
         Ok(subscribed)
+    }
+
+    /// Makes a channel that only pattern subscriptions wait for, if there are any.
+    fn matched(&self, name: &ChannelName) -> Option<Arc<Ring>> {
+        let is_awaited = |shard: &Arc<Shard>| shard.patterns.has_since(name, 0);
+        let is_awaited = self.shards.iter().any(is_awaited);
+        is_awaited.then(|| self.find_or_create(name).ok()).flatten()
+    }
+
+    /// Has the shards tell pattern subscriptions of a channel that they do not know, under the
+    /// ring's lock; `false` when there are none.
+    fn announce(&self, ring: &Ring, state: &mut RingState, announcement: Announcement) -> bool {
+        let mut announced = false;
+        for (index, shard) in self.shards.iter().enumerate() {
+            if let Some(since) = state.waiting.unannounced(index, shard.patterns.newest())
+                && shard.patterns.has_since(&ring.name, since)
+            {
+                let announcement = Announcement {
+                    since,
+                    ..announcement
+                };
+                state.waiting.announce(index, announcement);
+                announced = true;
+            }
+        }
+        announced
     }
 
     fn unplaced(&self, name: &ChannelName, event: Event) -> Result<Arc<StoredEvent>, PublishError> {
@@ -132,6 +165,12 @@ impl Log {
             return Err(PublishError::Completed);
         }
         let first = sequencer.last() + 1;
+        let announcement = Announcement {
+            since: 0,
+            after: sequencer.last(),
+            number: state.end(),
+            ephemeral: state.ephemerals.end(),
+        };
         let mut positions = Positions::new();
         let mut charged = 0;
         match what {
@@ -174,6 +213,7 @@ impl Log {
         self.charged.fetch_sub(freed, Ordering::Relaxed);
         sequencer.index(ring, &mut state);
         // Before the sequences count as committed: see `Shard::dispatched`.
+        self.announce(ring, &mut state, announcement);
         state
             .waiting
             .queue_event(|shard| nudges.extend(self.shards[shard].queue_event(ring, first)));

@@ -11,7 +11,8 @@ use crate::error::SubscribeError;
 use crate::hub::Hub;
 use crate::id::Position;
 use crate::log::Log;
-use crate::name::{ChannelName, NameError};
+use crate::name::NameError;
+use crate::selector::ChannelSelector;
 
 /// A session in the making; see [`Hub::session`].
 ///
@@ -31,7 +32,7 @@ use crate::name::{ChannelName, NameError};
 #[must_use = "nothing happens before `open`"]
 pub struct SessionBuilder {
     hub: Hub,
-    channels: Vec<(ChannelName, SubscriptionOptions)>,
+    channels: Vec<(ChannelSelector, SubscriptionOptions)>,
     options: SubscriptionOptions,
     resume: Option<Resume>,
     error: Option<NameError>,
@@ -67,10 +68,19 @@ impl SessionBuilder {
     }
 
     /// Adds a channel, with the [options](Self::options) given last. A channel named twice counts
-    /// once.
-    pub fn channel(mut self, channel: impl TryInto<ChannelName, Error: Into<NameError>>) -> Self {
+    /// once. A name that ends in `*` is a [pattern](crate::ChannelPattern): the session has every
+    /// channel that fits, those included that are created later.
+    ///
+    /// A pattern costs nothing for channels that do not fit. Of those that fit, at most
+    /// [`HubConfig::with_max_session_channels`](crate::HubConfig::with_max_session_channels) may
+    /// have something for the session at once. Where events may be lost with channels that the hub
+    /// has forgotten, the pattern itself has the gap.
+    pub fn channel(
+        mut self,
+        channel: impl TryInto<ChannelSelector, Error: Into<NameError>>,
+    ) -> Self {
         match channel.try_into().map_err(Into::into) {
-            Ok(name) => self.channels.push((name, self.options.clone())),
+            Ok(selector) => self.channels.push((selector, self.options.clone())),
             Err(error) => {
                 self.error.get_or_insert(error);
             }
@@ -110,14 +120,14 @@ impl SessionBuilder {
         let committed = log.committed();
         let beginning = self.beginning(log, committed);
         let mut session = Session::new(&self.hub, committed, beginning);
-        session.attach(self.channels.iter().map(|(name, options)| {
+        session.attach(self.channels.iter().map(|(selector, options)| {
             let (origin, broken) = match beginning {
                 Beginning::Resumed(sequence) => (Origin::Sequence(sequence), None),
                 Beginning::Broken(GapReason::Epoch) => (Origin::TrimMark, None),
                 Beginning::Broken(_) | Beginning::First => log.origin(options.start, committed),
             };
             Attach {
-                name,
+                selector,
                 options,
                 origin,
                 broken,

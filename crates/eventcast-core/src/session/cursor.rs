@@ -6,6 +6,7 @@ use super::options::{Filter, SlowPolicy, SubscriptionOptions};
 use crate::delivery::{GapReason, Outcome};
 use crate::ring::RingState;
 use crate::stored::{StoredEvent, Timestamp};
+use crate::waiting::Announcement;
 
 /// Where a cursor begins.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,36 @@ impl Cursor {
             filter: options.filter.clone(),
             done: end.is_some_and(|end| sequence >= end),
         }
+    }
+
+    /// Begins where a channel was announced, or after `start` if that is later.
+    pub(crate) fn announced(
+        state: &RingState,
+        announcement: Announcement,
+        start: u64,
+        options: &SubscriptionOptions,
+    ) -> Self {
+        let origin = Origin::Sequence(announcement.after.max(start));
+        let mut cursor = Self::new(state, origin, options);
+        cursor.ephemeral = announcement.ephemeral;
+        if announcement.after >= start {
+            cursor.number = Some(announcement.number);
+        }
+        cursor
+    }
+
+    /// The same, but not before `sequence`.
+    pub(crate) fn at_least(mut self, state: &RingState, sequence: u64) -> Self {
+        if self.sequence < sequence {
+            self.sequence = sequence;
+            self.number = state.number_after(sequence);
+        }
+        self
+    }
+
+    pub(crate) fn set_options(&mut self, options: &SubscriptionOptions) {
+        self.slow = options.slow;
+        self.filter.clone_from(&options.filter);
     }
 
     /// Whether it may pass over events without a word.

@@ -4,7 +4,6 @@ use super::builder::Beginning;
 use super::cursor::Origin;
 use super::options::{Start, SubscriptionOptions};
 use super::reader::Session;
-use super::signal::Slot;
 use super::subscription::Subscription;
 use crate::delivery::{Completed, Delivery, Gap, GapReason};
 use crate::error::SubscribeError;
@@ -13,6 +12,7 @@ use crate::id::Position;
 use crate::log::Refused;
 use crate::name::{ChannelName, NameError};
 use crate::ring::Completion;
+use crate::selector::ChannelSelector;
 
 /// How channels joined a live session; see [`Session::subscribe_with`].
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Joined {
 /// A channel to attach.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attach<'a> {
-    pub(super) name: &'a ChannelName,
+    pub(super) selector: &'a ChannelSelector,
     pub(super) options: &'a SubscriptionOptions,
     pub(super) origin: Origin,
     /// Why the start cannot be honoured, if so.
@@ -38,9 +38,9 @@ pub(super) struct Attach<'a> {
 }
 
 impl Session {
-    /// Adds channels to the running session, at its present position, which is returned: a channel
-    /// delivers what follows it. All are added or none; a channel that is in the session already
-    /// stays as it is, so asking again is safe.
+    /// Adds channels, or [patterns](crate::ChannelPattern), to the running session, at its present
+    /// position, which is returned: a channel delivers what follows it. All are added or none; a
+    /// channel that is in the session already stays as it is, so asking again is safe.
     ///
     /// The first channels of a session that was opened without any begin where the session was
     /// told to resume.
@@ -52,7 +52,7 @@ impl Session {
         channels: impl IntoIterator<Item = N>,
     ) -> Result<Option<Position>, SubscribeError>
     where
-        N: TryInto<ChannelName, Error: Into<NameError>>,
+        N: TryInto<ChannelSelector, Error: Into<NameError>>,
     {
         let joined = self.subscribe_with(channels, &SubscriptionOptions::new())?;
         Ok(joined.position)
@@ -61,7 +61,8 @@ impl Session {
     /// [`subscribe`](Self::subscribe) with options. A start other than [`Start::Live`] gives what
     /// is retained between it and the session's position, as one page for each channel, at most
     /// [`HistoryQuery::MAX_LIMIT`](crate::HistoryQuery::MAX_LIMIT) events: the page is no part of
-    /// the session's order, and where it is cut its `next` says where to ask for more.
+    /// the session's order, and where it is cut its `next` says where to ask for more. A pattern
+    /// has no such page: it joins live, or is refused.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
@@ -71,32 +72,36 @@ impl Session {
         options: &SubscriptionOptions,
     ) -> Result<Joined, SubscribeError>
     where
-        N: TryInto<ChannelName, Error: Into<NameError>>,
+        N: TryInto<ChannelSelector, Error: Into<NameError>>,
     {
         self.settle();
-        let names: Result<Vec<ChannelName>, NameError> = channels
+        let selectors: Result<Vec<ChannelSelector>, NameError> = channels
             .into_iter()
             .map(|channel| channel.try_into().map_err(Into::into))
             .collect();
-        let names = names?;
-        let new: Vec<_> = names
+        let selectors = selectors?;
+        let is_pattern = |selector| matches!(selector, &ChannelSelector::Pattern(_));
+        if options.start != Start::Live && selectors.iter().any(is_pattern) {
+            return Err(SubscribeError::PatternStart);
+        }
+        let new: Vec<_> = selectors
             .iter()
-            .map(|name| self.find(name.as_str()).is_none())
+            .map(|selector| self.find(selector.as_str()).is_none())
             .collect();
         let origin = match self.beginning {
             Beginning::Broken(GapReason::Epoch) => Origin::TrimMark,
             _ => Origin::Sequence(self.position),
         };
-        self.attach(names.iter().map(|name| Attach {
-            name,
+        self.attach(selectors.iter().map(|selector| Attach {
+            selector,
             options,
             origin,
             broken: None,
         }))?;
-        let history = names
+        let history = selectors
             .iter()
             .zip(new)
-            .map(|(name, is_new)| self.history_page(name, is_new, options.start))
+            .map(|(selector, is_new)| self.history_page(selector, is_new, options.start))
             .collect();
         Ok(Joined {
             position: self.honoured_position(),
@@ -105,9 +110,9 @@ impl Session {
     }
 
     /// What a channel retains between a start and the position at which it joined.
-    fn history_page(&self, name: &ChannelName, is_new: bool, start: Start) -> HistoryPage {
+    fn history_page(&self, channel: &ChannelSelector, is_new: bool, start: Start) -> HistoryPage {
         let until = self.position;
-        let subscription = self.find(name.as_str()).filter(|_| is_new);
+        let subscription = self.find(channel.as_str()).filter(|_| is_new);
         let mut page = HistoryPage::empty(self.log.position(until));
         if let Some(key) = subscription
             && start != Start::Live
@@ -133,11 +138,15 @@ impl Session {
         let mut added = Vec::new();
         self.subscriptions.reserve_exact(channels.size_hint().0);
         for channel in channels {
-            if let Err(error) = self.attach_one(channel, &mut added) {
-                for (key, _) in added {
-                    self.remove(key);
+            match self.attach_one(&channel) {
+                Ok(true) => added.push((channel.selector, channel.broken)),
+                Ok(false) => {}
+                Err(error) => {
+                    for (selector, _) in added {
+                        self.unsubscribe(selector.as_str());
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
         }
         if added.is_empty() {
@@ -154,57 +163,43 @@ impl Session {
         Ok(())
     }
 
-    fn attach_one(
-        &mut self,
-        channel: Attach<'_>,
-        added: &mut Vec<(usize, Option<GapReason>)>,
-    ) -> Result<(), SubscribeError> {
-        if self.find(channel.name.as_str()).is_some() {
-            return Ok(());
-        }
-        let limit = self.log.config.max_session_channels;
-        if self.subscriptions.len() + self.expired.len() >= limit {
-            return Err(SubscribeError::SessionFull { limit });
-        }
-        let entry = self.subscriptions.vacant_entry();
-        let slot = Slot {
-            index: entry.key() as u32,
-            generation: self.generation,
-        };
+    /// `false` when it is in the session already.
+    fn attach_one(&mut self, attach: &Attach<'_>) -> Result<bool, SubscribeError> {
         let Attach {
-            name,
+            selector,
             options,
             origin,
-            broken,
-        } = channel;
-        match Subscription::attach(&self.log, name, slot, origin, options) {
-            Ok(subscription) => {
-                added.push((entry.key(), broken));
-                self.active.push(slot.index);
-                self.selective |= subscription.cursor.is_selective();
-                if !subscription.cursor.done {
-                    self.unfinished += 1;
-                    self.finished = false;
-                }
-                self.generation = self.generation.wrapping_add(1);
-                entry.insert(subscription);
-                Ok(())
+            ..
+        } = *attach;
+        let name = match selector {
+            ChannelSelector::Channel(name) => name,
+            ChannelSelector::Pattern(pattern) => {
+                return self.attach_pattern(pattern, options, origin);
             }
-            Err(Refused::Completed(end)) => {
-                self.expire(name, &end, origin);
-                Ok(())
-            }
-            Err(Refused::Full) => Err(SubscribeError::TooManyChannels {
-                limit: self.log.config.max_channels,
-            }),
+        };
+        if self.find(name.as_str()).is_some() || self.expired.contains(name) {
+            return Ok(false);
         }
+        if self.name_matched(name).is_some() {
+            return Ok(true);
+        }
+        self.check_room()?;
+        match Subscription::attach(&self.log, name, origin, options) {
+            Ok((ring, cursor)) => {
+                self.insert(ring, cursor, true);
+            }
+            Err(Refused::Completed(end)) => self.expire(name, &end, origin),
+            Err(Refused::Full) => {
+                return Err(SubscribeError::TooManyChannels {
+                    limit: self.log.config.max_channels,
+                });
+            }
+        }
+        Ok(true)
     }
 
     /// Announces a channel of which only its end is remembered.
     fn expire(&mut self, name: &ChannelName, end: &Completion, origin: Origin) {
-        if self.expired.contains(name) {
-            return;
-        }
         self.expired.push(name.clone());
         let lost = match (self.beginning, origin) {
             (Beginning::Broken(reason), _) => Some(reason),
@@ -213,7 +208,7 @@ impl Session {
         };
         if let Some(reason) = lost {
             self.finished = false;
-            let gap = Gap::new(name.clone(), reason, None, None);
+            let gap = Gap::new(name, reason, None, None);
             self.opening.push(Delivery::Gap(gap));
         }
         self.opening.push(Delivery::Completed(Completed {
@@ -225,29 +220,33 @@ impl Session {
 
     /// Announces starts that cannot be honoured. Only the last gap carries a position: a reader
     /// that is cut before it comes back with the id it had, and is told of them all again.
-    fn announce_broken(&mut self, resume: Option<GapReason>, added: &[(usize, Option<GapReason>)]) {
-        for (key, broken) in added {
-            if let Some(reason) = resume.or(*broken) {
-                let channel = self.subscriptions[*key].ring.name.clone();
-                self.opening
-                    .push(Delivery::Gap(Gap::new(channel, reason, None, None)));
+    fn announce_broken(
+        &mut self,
+        resume: Option<GapReason>,
+        added: &[(&ChannelSelector, Option<GapReason>)],
+    ) {
+        for (selector, broken) in added {
+            let is_expired = self
+                .expired
+                .iter()
+                .any(|name| name.as_str() == selector.as_str());
+            // An expired channel has had its gap, before its end.
+            if let Some(reason) = resume.or(*broken).filter(|_| !is_expired) {
+                let gap = Gap::new(*selector, reason, None, None);
+                self.opening.push(Delivery::Gap(gap));
             }
         }
         self.position_last_opening_gap();
     }
 
     pub(super) fn position_last_opening_gap(&mut self) {
-        let position = self.log.position(self.position);
-        let last = self
-            .opening
-            .iter_mut()
-            .rev()
-            .find_map(|delivery| match delivery {
-                Delivery::Gap(gap) => Some(gap),
-                _ => None,
-            });
-        if let Some(last) = last {
-            last.position = Some(position);
+        let gaps = self.opening.iter_mut().filter_map(|delivery| match delivery {
+            Delivery::Gap(gap) => Some(gap),
+            _ => None,
+        });
+        let mut position = Some(self.log.position(self.position));
+        for gap in gaps.rev() {
+            gap.position = position.take();
         }
     }
 }

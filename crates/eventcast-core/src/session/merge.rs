@@ -67,10 +67,15 @@ impl Session {
     ) -> Option<u64> {
         // A channel's lower bound and its index, lowest first.
         let mut heads = BinaryHeap::with_capacity(self.active.len());
+        let mut over = Vec::new();
         for index in std::mem::take(&mut self.active) {
             let subscription = &mut self.subscriptions[index as usize];
             let mut state = subscription.ring.state.lock();
             read_ephemerals(&mut subscription.cursor, &state, budget, out);
+            if subscription.is_over(&state) {
+                over.push(index);
+                continue;
+            }
             let bound = bound_or_arm(
                 &subscription.cursor,
                 &mut state,
@@ -78,6 +83,9 @@ impl Session {
                 (self.shard, &self.signal, subscription.slot),
             );
             heads.extend(bound.map(|bound| Reverse((bound, index))));
+        }
+        for index in over {
+            self.remove(index as usize);
         }
         let mut waits = None;
         while !budget.is_spent() && !self.ended {
@@ -114,6 +122,7 @@ impl Session {
             slot,
             armed,
             cursor,
+            named,
         } = &mut self.subscriptions[index as usize];
         let mut state = ring.state.lock();
         read_ephemerals(cursor, &state, budget, out);
@@ -129,7 +138,7 @@ impl Session {
             self.position = self.reached;
             let position = Some(self.log.position(self.position));
             out.push(Delivery::Gap(Gap::new(
-                ring.name.clone(),
+                &ring.name,
                 reason,
                 missed,
                 position,
@@ -153,7 +162,7 @@ impl Session {
                     Step::Completed(sequence, outcome) => {
                         self.reached = self.reached.max(sequence);
                         self.position = self.reached;
-                        self.unfinished -= 1;
+                        self.unfinished -= usize::from(*named);
                         budget.spend(0);
                         out.push(Delivery::Completed(Completed {
                             channel: ring.name.clone(),
@@ -183,7 +192,13 @@ impl Session {
             }
         }
         let place = (self.shard, &self.signal, *slot);
-        bound_or_arm(cursor, &mut state, armed, place)
+        let bound = bound_or_arm(cursor, &mut state, armed, place);
+        let is_over = bound.is_none() && !*named && (cursor.done || state.collected);
+        drop(state);
+        if is_over {
+            self.remove(index as usize);
+        }
+        bound
     }
 }
 

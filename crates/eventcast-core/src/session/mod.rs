@@ -5,6 +5,7 @@ mod cursor;
 mod join;
 mod merge;
 mod options;
+mod patterns;
 mod reader;
 mod signal;
 mod subscription;

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::builder::Beginning;
 use super::merge::Budget;
+use super::patterns::PatternSubscription;
 use super::signal::{SessionHandle, Signal, Slot};
 use super::subscription::Subscription;
 use crate::delivery::{Delivery, End, Open};
@@ -18,6 +19,7 @@ use crate::hub::Hub;
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::ChannelName;
+use crate::selector::ChannelSelector;
 
 /// One reader of a hub: any number of channels, delivered in the one order of their ids.
 ///
@@ -61,6 +63,7 @@ pub struct Session {
     pub(super) shard: usize,
     pub(super) signal: Arc<Signal>,
     pub(super) subscriptions: Slab<Subscription>,
+    pub(super) patterns: Vec<PatternSubscription>,
     /// Subscriptions that are not armed: they may have something.
     pub(super) active: Vec<u32>,
     /// The position that the reader was last given.
@@ -118,6 +121,7 @@ impl Session {
             log: Arc::clone(&hub.log),
             signal: Arc::default(),
             subscriptions: Slab::new(),
+            patterns: Vec::new(),
             active: Vec::new(),
             position,
             reached: position,
@@ -146,16 +150,19 @@ impl Session {
         }
     }
 
-    /// The session's channels, in the order in which they were added; completed ones that exist
-    /// no more come last.
+    /// The session's channels and patterns, in the order in which they were added; completed
+    /// channels that exist no more come last.
     #[must_use]
-    pub fn channels(&self) -> Vec<ChannelName> {
-        let mut subscriptions: Vec<_> = self.subscriptions.iter().map(|(_, s)| s).collect();
-        subscriptions.sort_by_key(|subscription| subscription.slot.generation);
-        subscriptions
-            .into_iter()
-            .map(|subscription| subscription.ring.name.clone())
-            .chain(self.expired.iter().cloned())
+    pub fn channels(&self) -> Vec<ChannelSelector> {
+        let named = self.subscriptions.iter().filter(|(_, s)| s.named);
+        let named = named.map(|(_, s)| (s.slot.generation, s.ring.name.clone().into()));
+        let patterns = self.patterns.iter();
+        let patterns = patterns.map(|p| (p.order, p.pattern.clone().into()));
+        let mut selectors: Vec<_> = named.chain(patterns).collect();
+        selectors.sort_by_key(|(order, _)| *order);
+        let selectors = selectors.into_iter().map(|(_, selector)| selector);
+        selectors
+            .chain(self.expired.iter().map(Into::into))
             .collect()
     }
 
@@ -180,23 +187,24 @@ impl Session {
         (!broken && !self.announces_gaps()).then(|| self.log.position(self.position))
     }
 
-    /// Removes a channel; `false` when it is not in the session. What it has in a batch that is
-    /// already handed out stays there.
+    /// Removes a channel or a pattern, by the text that it was added by; `false` when it is not in
+    /// the session. What it has in a batch that is already handed out stays there.
     pub fn unsubscribe(&mut self, channel: &str) -> bool {
-        let expired = self
-            .expired
-            .iter()
-            .position(|name| name.as_str() == channel);
-        match (self.find(channel), expired) {
-            (Some(key), _) => self.remove(key),
-            (None, Some(index)) => {
-                self.expired.remove(index);
-            }
-            (None, None) => return false,
+        let is_same = |name: &ChannelName| name.as_str() == channel;
+        if let Some(key) = self.find(channel) {
+            self.remove_named(key);
+        } else if let Some(index) = self.find_pattern(channel) {
+            self.remove_pattern(index);
+        } else if let Some(index) = self.expired.iter().position(is_same) {
+            self.expired.remove(index);
+        } else {
+            return false;
         }
-        self.opening.retain(
-            |delivery| !matches!(delivery, Delivery::Gap(gap) if gap.channel.as_str() == channel),
-        );
+        self.opening.retain(|delivery| match delivery {
+            Delivery::Completed(end) => end.channel.as_str() != channel,
+            Delivery::Gap(gap) => gap.channel.as_str() != channel,
+            _ => true,
+        });
         self.position_last_opening_gap();
         true
     }
@@ -204,7 +212,7 @@ impl Session {
     pub(super) fn remove(&mut self, key: usize) {
         let subscription = self.subscriptions.remove(key);
         self.active.retain(|index| *index as usize != key);
-        self.unfinished -= usize::from(!subscription.cursor.done);
+        self.unfinished -= usize::from(subscription.named && !subscription.cursor.done);
         subscription.detach(&self.log, self.shard);
     }
 
@@ -229,9 +237,10 @@ impl Session {
         let mut budget = Budget::new(limits);
         loop {
             // The dispatched number first, then the marks: whoever is behind it is marked by now.
-            let dispatched = match self.subscriptions.len() {
-                0 | 1 => u64::MAX,
-                _ => self.log.dispatched(self.shard),
+            let dispatched = if self.has_one_channel() {
+                u64::MAX
+            } else {
+                self.log.dispatched(self.shard)
             };
             if let Some(end) = self.take_marks(cx) {
                 self.ended = true;
@@ -239,12 +248,11 @@ impl Session {
                 return Poll::Ready(());
             }
             out.append(&mut self.opening);
-            let waits = match self.subscriptions.len() {
-                0 | 1 => {
-                    self.read_single(&mut budget, out);
-                    None
-                }
-                _ => self.read_merged(dispatched, &mut budget, out),
+            let waits = if self.has_one_channel() {
+                self.read_single(&mut budget, out);
+                None
+            } else {
+                self.read_merged(dispatched, &mut budget, out)
             };
             if self.is_completed() {
                 self.ended = true;
@@ -271,9 +279,15 @@ impl Session {
         }
     }
 
+    /// At most one, now and later.
+    fn has_one_channel(&self) -> bool {
+        self.subscriptions.len() <= 1 && self.patterns.is_empty()
+    }
+
     /// Every channel has told its end, and nobody may add another.
     fn is_completed(&self) -> bool {
         let has_channels = !(self.subscriptions.is_empty() && self.expired.is_empty());
+        let has_channels = has_channels && self.patterns.is_empty();
         has_channels && self.unfinished == 0 && !self.stays_open && !self.ended
     }
 
@@ -302,17 +316,18 @@ impl Session {
     /// `true` when it moved.
     pub(super) fn settle(&mut self) -> bool {
         let dispatched = self.log.dispatched(self.shard);
-        let idle = !self.subscriptions.is_empty()
+        let was_opened = matches!(self.beginning, Beginning::First);
+        let idle = was_opened
             && self.active.is_empty()
             && self.opening.is_empty()
-            && !self.signal.has_marks();
+            && !self.signal.has_news();
         if idle {
             self.reached = self.reached.max(dispatched);
         }
         self.tell_reached()
     }
 
-    fn tell_reached(&mut self) -> bool {
+    pub(super) fn tell_reached(&mut self) -> bool {
         let moved = self.reached > self.position;
         self.position = self.reached;
         moved
@@ -322,7 +337,12 @@ impl Session {
     pub(super) fn settle_start(&mut self) {
         if let Beginning::First = self.beginning {
             let starts = self.subscriptions.iter().map(|(_, s)| s.cursor.sequence);
-            self.position = starts.min().unwrap_or(self.position);
+            let lowest = starts.min();
+            self.position = match lowest {
+                Some(lowest) if self.patterns.is_empty() => lowest,
+                Some(lowest) => lowest.min(self.position),
+                None => self.position,
+            };
             self.reached = self.position;
         }
     }
@@ -338,13 +358,18 @@ impl Session {
                 self.active.push(slot.index);
             }
         }
-        end
+        if self.patterns.is_empty() {
+            return end;
+        }
+        end.or_else(|| self.take_announced())
     }
 
     pub(super) fn find(&self, channel: &str) -> Option<usize> {
         self.subscriptions
             .iter()
-            .find(|(_, subscription)| subscription.ring.name.as_str() == channel)
+            .find(|(_, subscription)| {
+                subscription.named && subscription.ring.name.as_str() == channel
+            })
             .map(|(key, _)| key)
     }
 }
@@ -369,6 +394,10 @@ impl Stream for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let index = &self.log.shards[self.shard].patterns;
+        for pattern in &self.patterns {
+            index.remove(pattern.pattern.prefix(), pattern.generation);
+        }
         for subscription in self.subscriptions.drain() {
             subscription.detach(&self.log, self.shard);
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::delivery::End;
+use crate::ring::Ring;
 use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::waiting::Announcement;
 
 /// A subscription's place in its session. The generation tells marks of an earlier subscription
 /// at the same index from those of this one.
@@ -22,9 +24,18 @@ pub(crate) struct Signal {
     blocked: AtomicBool,
 }
 
+/// Channels that a session's patterns fit and that it was not told of before.
+#[derive(Debug)]
+pub(crate) enum Announced {
+    Channels(Vec<(Arc<Ring>, Announcement)>),
+    /// There were too many to keep: it has to look for them.
+    TooMany,
+}
+
 #[derive(Debug, Default)]
 struct State {
     marked: Vec<Slot>,
+    announced: Option<Box<Announced>>,
     waker: Option<Waker>,
     end: Option<End>,
 }
@@ -35,6 +46,26 @@ impl Signal {
         let mut state = self.state.lock();
         state.marked.push(slot);
         state.waker.take()
+    }
+
+    /// Notes that a channel has something that a pattern of the session fits.
+    pub(crate) fn announce(&self, ring: &Arc<Ring>, announcement: Announcement) -> Option<Waker> {
+        let mut state = self.state.lock();
+        let announced = state
+            .announced
+            .get_or_insert_with(|| Box::new(Announced::Channels(Vec::new())));
+        match &mut **announced {
+            Announced::Channels(channels) if channels.len() < ANNOUNCED_KEPT => {
+                channels.push((Arc::clone(ring), announcement));
+            }
+            too_many => *too_many = Announced::TooMany,
+        }
+        state.waker.take()
+    }
+
+    /// Takes the channels that were announced.
+    pub(crate) fn take_announced(&self) -> Option<Box<Announced>> {
+        self.state.lock().announced.take()
     }
 
     /// Takes the marks and leaves the waker for the next one; returns how to end, if so told.
@@ -50,8 +81,9 @@ impl Signal {
         state.end
     }
 
-    pub(crate) fn has_marks(&self) -> bool {
-        !self.state.lock().marked.is_empty()
+    pub(crate) fn has_news(&self) -> bool {
+        let state = self.state.lock();
+        !state.marked.is_empty() || state.announced.is_some()
     }
 
     /// `true` when the session was not blocked already.
@@ -100,3 +132,5 @@ impl fmt::Debug for SessionHandle {
 
 /// More marks than this at once are a burst, whose room is given back.
 const MARKS_KEPT: usize = 16;
+/// More announced channels than this are not kept one by one.
+const ANNOUNCED_KEPT: usize = 256;

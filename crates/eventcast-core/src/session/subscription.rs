@@ -16,16 +16,18 @@ pub(crate) struct Subscription {
     pub(crate) slot: Slot,
     pub(crate) armed: Option<ArmKey>,
     pub(crate) cursor: Cursor,
+    /// The session named the channel; otherwise it has it by a pattern.
+    pub(crate) named: bool,
 }
 
 impl Subscription {
+    /// Finds or makes a channel and subscribes to it.
     pub(crate) fn attach(
         log: &Log,
         name: &ChannelName,
-        slot: Slot,
         origin: Origin,
         options: &SubscriptionOptions,
-    ) -> Result<Self, Refused> {
+    ) -> Result<(Arc<Ring>, Cursor), Refused> {
         loop {
             let ring = log.find_or_create(name)?;
             let mut state = ring.state.lock();
@@ -35,26 +37,32 @@ impl Subscription {
             state.subscribe();
             let cursor = Cursor::new(&state, origin, options);
             drop(state);
-            return Ok(Self {
-                ring,
-                slot,
-                armed: None,
-                cursor,
-            });
+            return Ok((ring, cursor));
         }
     }
 
     pub(crate) fn detach(&self, log: &Log, shard: usize) {
         let mut state = self.ring.state.lock();
-        state.unsubscribe();
+        if self.named {
+            state.unsubscribe();
+        } else {
+            state.detach_match();
+        }
         if let Some(armed) = self.armed {
             state.waiting.disarm(shard, armed);
         }
-        let untouched = state.is_untouched();
+        let untouched = state.is_untouched() && !state.collected;
         drop(state);
         if untouched {
             log.forget_untouched(&self.ring.name);
         }
+    }
+
+    /// Whether nothing comes any more of a channel that the session has by a pattern.
+    pub(crate) fn is_over(&self, state: &RingState) -> bool {
+        !self.named
+            && (state.collected || self.cursor.done)
+            && self.cursor.lower_bound(state).is_none()
     }
 }
 

@@ -165,17 +165,30 @@ impl Observer {
     /// # Errors
     /// The first [`Violation`].
     pub fn check(&self, ledger: &Ledger) -> Result<(), Violation> {
+        self.check_until(ledger, u64::MAX)
+    }
+
+    /// [`check`](Self::check) for a client that was there up to a sequence, and no longer.
+    ///
+    /// # Errors
+    /// The first [`Violation`].
+    pub fn check_until(&self, ledger: &Ledger, last: u64) -> Result<(), Violation> {
         if let Some(violation) = &self.violation {
             return Err(violation.clone());
         }
         self.channels
             .iter()
-            .try_for_each(|channel| self.check_channel(channel, ledger))
+            .try_for_each(|channel| self.check_channel(channel, ledger, last))
     }
 
     /// Walks through one channel: between two of its events that came, either nothing is missing
     /// or a gap says so.
-    fn check_channel(&self, channel: &str, ledger: &Ledger) -> Result<(), Violation> {
+    fn check_channel(
+        &self,
+        channel: &str,
+        ledger: &Ledger,
+        end: u64,
+    ) -> Result<(), Violation> {
         let own = |from: u64, to: u64| {
             ledger
                 .0
@@ -208,7 +221,7 @@ impl Observer {
                 _ => {}
             }
         }
-        check_stretch(channel, own(last, u64::MAX), &gaps)
+        check_stretch(channel, own(last, end.saturating_add(1)), &gaps)
     }
 
     fn violated(&mut self, violation: Violation) {

@@ -1,0 +1,296 @@
+//! A session's patterns: the channels that fit come and go.
+//!
+//! A channel is attached while it has something to deliver or waits for more; see "Patterns" in
+//! `docs/design.md` for why none is missed and none comes twice.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Origin};
+use super::options::{SlowPolicy, SubscriptionOptions};
+use super::reader::Session;
+use super::signal::{Announced, Slot};
+use super::subscription::Subscription;
+use crate::delivery::{Delivery, End, Gap, GapReason};
+use crate::error::SubscribeError;
+use crate::name::ChannelName;
+use crate::ring::Ring;
+use crate::selector::ChannelPattern;
+use crate::waiting::Announcement;
+
+#[derive(Debug)]
+pub(super) struct PatternSubscription {
+    pub(super) pattern: ChannelPattern,
+    options: SubscriptionOptions,
+    /// What lies up to here is none of its concern, but for what it attached at once.
+    start: u64,
+    /// Its generation in the shard's index.
+    pub(super) generation: u64,
+    /// Its place among the session's channels.
+    pub(super) order: u32,
+}
+
+impl Session {
+    /// Adds a pattern and the channels that fit and have something for it. `false` when it is in
+    /// the session already.
+    pub(super) fn attach_pattern(
+        &mut self,
+        pattern: &ChannelPattern,
+        options: &SubscriptionOptions,
+        origin: Origin,
+    ) -> Result<bool, SubscribeError> {
+        if self.find_pattern(pattern.as_str()).is_some() {
+            return Ok(false);
+        }
+        self.check_room()?;
+        let origin = match origin {
+            // Completed channels are not news.
+            Origin::Live(sequence) => Origin::Sequence(sequence),
+            other => other,
+        };
+        let start = match origin {
+            Origin::Sequence(sequence) => sequence,
+            _ => self.reached,
+        };
+        let index = &self.log.shards[self.shard].patterns;
+        // Before the look at what there is: what comes meanwhile is announced.
+        let generation = index.register(pattern.prefix(), &self.signal);
+        self.patterns.push(PatternSubscription {
+            pattern: pattern.clone(),
+            options: options.clone(),
+            start,
+            generation,
+            order: self.generation,
+        });
+        self.generation = self.generation.wrapping_add(1);
+        self.finished = false;
+        match self.attach_matches(self.patterns.len() - 1, origin) {
+            Ok(is_lost) => {
+                if is_lost {
+                    self.announce_lost(pattern.clone(), GapReason::Trimmed);
+                }
+                Ok(true)
+            }
+            Err(error) => {
+                self.remove_pattern(self.patterns.len() - 1);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn find_pattern(&self, pattern: &str) -> Option<usize> {
+        let is_same = |other: &PatternSubscription| other.pattern.as_str() == pattern;
+        self.patterns.iter().position(is_same)
+    }
+
+    /// Removes a pattern, and the channels that the session has by it alone.
+    pub(super) fn remove_pattern(&mut self, index: usize) {
+        let gone = self.patterns.remove(index);
+        self.log.shards[self.shard]
+            .patterns
+            .remove(gone.pattern.prefix(), gone.generation);
+        let matched = self.subscriptions.iter().filter(|(_, s)| !s.named);
+        let orphans: Vec<usize> = matched
+            .filter(|(_, s)| self.covering(&s.ring.name).is_none())
+            .map(|(key, _)| key)
+            .collect();
+        for key in orphans {
+            self.remove(key);
+        }
+    }
+
+    /// Removes a channel that was named; one that a pattern fits stays for its sake.
+    pub(super) fn remove_named(&mut self, key: usize) {
+        let subscription = &self.subscriptions[key];
+        let name = subscription.ring.name.clone();
+        if subscription.cursor.done || self.covering(&name).is_none() {
+            return self.remove(key);
+        }
+        let options = self.covering(&name).map(|p| p.options.clone());
+        let subscription = &mut self.subscriptions[key];
+        subscription.named = false;
+        subscription.cursor.set_options(&options.unwrap_or_default());
+        self.unfinished -= 1;
+        let mut state = subscription.ring.state.lock();
+        state.unsubscribe();
+        state.attach_match();
+    }
+
+    /// Takes a channel that the session has by a pattern for one that it names; `None` when there
+    /// is none, or it was forgotten.
+    pub(super) fn name_matched(&mut self, name: &ChannelName) -> Option<usize> {
+        let (key, subscription) = self
+            .subscriptions
+            .iter_mut()
+            .find(|(_, s)| !s.named && s.ring.name == *name)?;
+        let mut state = subscription.ring.state.lock();
+        if state.collected {
+            return None;
+        }
+        state.detach_match();
+        state.subscribe();
+        subscription.named = true;
+        self.unfinished += usize::from(!subscription.cursor.done);
+        Some(key)
+    }
+
+    /// Attaches the channels that were announced; returns how the session ends if they are too
+    /// many.
+    pub(super) fn take_announced(&mut self) -> Option<End> {
+        match *self.signal.take_announced()? {
+            Announced::Channels(channels) => {
+                let mut known = self.attached();
+                for (ring, announcement) in channels {
+                    // Several patterns of the session may fit it.
+                    if !known.insert(Arc::as_ptr(&ring)) {
+                        continue;
+                    }
+                    let end = self.attach_announced(ring, announcement);
+                    if end.is_some() {
+                        return end;
+                    }
+                }
+                None
+            }
+            Announced::TooMany => self.look_again(),
+        }
+    }
+
+    /// As a resume at what was read would do.
+    fn look_again(&mut self) -> Option<End> {
+        for index in 0..self.patterns.len() {
+            let pattern = &self.patterns[index];
+            let (slow, name) = (pattern.options.slow, pattern.pattern.clone());
+            let origin = Origin::Sequence(self.reached.max(pattern.start));
+            match self.attach_matches(index, origin) {
+                Err(_) => return Some(End::TooManyChannels),
+                Ok(true) if slow == SlowPolicy::Disconnect => return Some(End::Slow),
+                Ok(true) => {
+                    self.tell_reached();
+                    self.announce_lost(name, GapReason::Slow);
+                }
+                Ok(false) => {}
+            }
+        }
+        None
+    }
+
+    /// Attaches the channels that fit and have something after the origin. `true` when something
+    /// may be lost with channels that were forgotten.
+    fn attach_matches(&mut self, index: usize, origin: Origin) -> Result<bool, SubscribeError> {
+        let is_below = |floor: crate::ring::Floor| match origin {
+            Origin::Sequence(sequence) => sequence < floor.sequence,
+            Origin::Since(time) => floor.sequence > 0 && floor.time >= time,
+            _ => false,
+        };
+        let known = self.attached();
+        let floor = self.log.floor();
+        let pattern = &self.patterns[index];
+        let (prefix, options) = (pattern.pattern.clone(), pattern.options.clone());
+        for ring in self.log.matching(prefix.prefix()) {
+            if known.contains(&Arc::as_ptr(&ring)) {
+                continue;
+            }
+            let mut state = ring.state.lock();
+            if state.collected || state.is_untouched() {
+                continue;
+            }
+            let mut cursor = Cursor::new(&state, origin, &options);
+            if is_below(floor) && state.trim_mark() <= floor.sequence {
+                // The pattern's own gap covers what the channel has lost.
+                cursor = cursor.at_least(&state, state.trim_mark());
+            }
+            if cursor.lower_bound(&state).is_none() {
+                continue;
+            }
+            self.check_room()?;
+            state.attach_match();
+            drop(state);
+            self.insert(ring, cursor, false);
+        }
+        // Read once more: a channel that was forgotten meanwhile has raised it first.
+        Ok(is_below(self.log.floor()))
+    }
+
+    fn attach_announced(&mut self, ring: Arc<Ring>, announcement: Announcement) -> Option<End> {
+        let pattern = self.covering(&ring.name)?;
+        let (start, options) = (pattern.start, pattern.options.clone());
+        if self.check_room().is_err() {
+            self.let_go_of_idle();
+        }
+        if self.check_room().is_err() {
+            return Some(End::TooManyChannels);
+        }
+        let mut state = ring.state.lock();
+        let cursor = Cursor::announced(&state, announcement, start, &options);
+        state.attach_match();
+        drop(state);
+        self.insert(ring, cursor, false);
+        None
+    }
+
+    /// Lets go of channels that have nothing: they are announced again when they have.
+    fn let_go_of_idle(&mut self) {
+        let matched = self.subscriptions.iter().filter(|(_, s)| !s.named);
+        let armed: Vec<_> = matched.filter(|(_, s)| s.armed.is_some()).collect();
+        let idle: Vec<usize> = armed
+            .into_iter()
+            .filter(|(_, subscription)| {
+                let mut state = subscription.ring.state.lock();
+                let is_idle = subscription.cursor.lower_bound(&state).is_none();
+                if is_idle {
+                    state.waiting.forget_announced(self.shard);
+                }
+                is_idle
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in idle {
+            self.remove(key);
+        }
+    }
+
+    fn announce_lost(&mut self, pattern: ChannelPattern, reason: GapReason) {
+        let gap = Gap::new(pattern, reason, None, None);
+        self.opening.push(Delivery::Gap(gap));
+        self.position_last_opening_gap();
+    }
+
+    /// The pattern by which the session has a channel.
+    fn covering(&self, channel: &ChannelName) -> Option<&PatternSubscription> {
+        self.patterns.iter().find(|p| p.pattern.matches(channel))
+    }
+
+    fn attached(&self) -> HashSet<*const Ring> {
+        let rings = self.subscriptions.iter();
+        rings.map(|(_, s)| Arc::as_ptr(&s.ring)).collect()
+    }
+
+    pub(super) fn check_room(&self) -> Result<(), SubscribeError> {
+        let limit = self.log.config.max_session_channels;
+        if self.subscriptions.len() + self.expired.len() + self.patterns.len() < limit {
+            Ok(())
+        } else {
+            Err(SubscribeError::SessionFull { limit })
+        }
+    }
+
+    pub(super) fn insert(&mut self, ring: Arc<Ring>, cursor: Cursor, named: bool) -> usize {
+        let slot = Slot {
+            index: self.subscriptions.vacant_key() as u32,
+            generation: self.generation,
+        };
+        self.generation = self.generation.wrapping_add(1);
+        self.active.push(slot.index);
+        self.selective |= cursor.is_selective();
+        self.finished &= cursor.done;
+        self.unfinished += usize::from(named && !cursor.done);
+        self.subscriptions.insert(Subscription {
+            ring,
+            slot,
+            armed: None,
+            cursor,
+            named,
+        })
+    }
+}
