@@ -56,7 +56,7 @@ impl Authorizer for LocalPublish {
         if self.on_loopback && !forwarded && self.names_this_machine(request) {
             Ok(Permissions::all())
         } else {
-            Ok(Permissions::subscribe())
+            Ok(Permissions::subscribe().with_patterns(|_| true))
         }
     }
 }

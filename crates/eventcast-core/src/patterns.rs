@@ -63,7 +63,11 @@ impl PatternIndex {
 
     /// Whether some subscription of a later generation fits the channel.
     pub(crate) fn has_since(&self, channel: &ChannelName, generation: u64) -> bool {
-        self.state.lock().since(channel, generation).next().is_some()
+        self.state
+            .lock()
+            .since(channel, generation)
+            .next()
+            .is_some()
     }
 
     /// Calls `each` for every subscription of a later generation that fits the channel.

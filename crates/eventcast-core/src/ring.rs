@@ -239,8 +239,13 @@ impl RingState {
 
     /// The last sequence that the channel was given.
     pub(crate) fn last(&self) -> u64 {
-        let newest = self.len().checked_sub(1).and_then(|index| self.buffer.get(index));
-        newest.map_or(0, |event| event.sequence()).max(self.last_mark())
+        let newest = self
+            .len()
+            .checked_sub(1)
+            .and_then(|index| self.buffer.get(index));
+        newest
+            .map_or(0, |event| event.sequence())
+            .max(self.last_mark())
     }
 
     /// The running number of the next event.

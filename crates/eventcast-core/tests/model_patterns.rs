@@ -203,7 +203,7 @@ impl Reader {
         match session.subscribe([selector]) {
             Ok(position) => {
                 let told = position.map(Position::sequence);
-                let position = told.unwrap_or(self.observer.position());
+                let position = told.unwrap_or_else(|| self.observer.position());
                 let next = Self::observer(self.subscriptions, position);
                 let done = std::mem::replace(&mut self.observer, next);
                 self.done.push((done, position));
@@ -237,7 +237,10 @@ impl Model {
             drivers.drain(..2);
         }
         let mut model = Self {
-            readers: READERS.iter().map(|names| Reader::new(&hub, names)).collect(),
+            readers: READERS
+                .iter()
+                .map(|names| Reader::new(&hub, names))
+                .collect(),
             hub,
             clock,
             rounds,
@@ -339,7 +342,10 @@ impl Model {
                 None => reader.observer.position(),
                 Some(_) => u64::MAX,
             };
-            let done = reader.done.iter().map(|(observer, until)| (observer, *until));
+            let done = reader
+                .done
+                .iter()
+                .map(|(observer, until)| (observer, *until));
             for (observer, until) in done.chain([(&reader.observer, until)]) {
                 match observer.check_until(&self.ledger, until) {
                     Err(Violation::FalseGap { .. }) if false_gaps => {}

@@ -190,7 +190,10 @@ fn more_channels_at_once_than_the_limit_are_refused() {
         SubscribeError::SessionFull { limit: 3 }
     );
     // Nothing of the refused session stays.
-    assert_eq!(read(&mut resume(&hub, &["*"], &id(&hub, 1))), ["b 2", "c 3"]);
+    assert_eq!(
+        read(&mut resume(&hub, &["*"], &id(&hub, 1))),
+        ["b 2", "c 3"]
+    );
 }
 
 #[test]
@@ -211,7 +214,13 @@ fn a_flood_of_channels_that_are_forgotten_is_a_gap_of_the_pattern() {
     let options = [SlowPolicy::Gap, SlowPolicy::Disconnect];
     let mut sessions: Vec<Session> = options
         .map(|slow| SubscriptionOptions::new().with_slow(slow))
-        .map(|options| hub.session().options(options).channel("a/*").open().unwrap())
+        .map(|options| {
+            hub.session()
+                .options(options)
+                .channel("a/*")
+                .open()
+                .unwrap()
+        })
         .into();
     for n in 0..300 {
         publish(&hub, &[&format!("a/{n}")]);
@@ -221,10 +230,7 @@ fn a_flood_of_channels_that_are_forgotten_is_a_gap_of_the_pattern() {
         maintain();
     }
     publish(&hub, &["a/last"]);
-    assert_eq!(
-        read(&mut sessions[0]),
-        ["a/*! slow ? @0", "a/last 301"]
-    );
+    assert_eq!(read(&mut sessions[0]), ["a/*! slow ? @0", "a/last 301"]);
     assert_eq!(read(&mut sessions[1]), ["slow"]);
 }
 
@@ -295,7 +301,12 @@ fn a_filter_and_a_policy_hold_for_all_that_fit() {
     let options = SubscriptionOptions::new()
         .with_slow(SlowPolicy::Disconnect)
         .with_filter(|event| event.name().is_some());
-    let mut session = hub.session().options(options).channel("a/*").open().unwrap();
+    let mut session = hub
+        .session()
+        .options(options)
+        .channel("a/*")
+        .open()
+        .unwrap();
     publish(&hub, &["a/1"]);
     hub.try_publish("a/2", Event::text("x").named("n").unwrap())
         .unwrap();

@@ -1,7 +1,7 @@
 //! Who decides about requests.
 
 use async_trait::async_trait;
-use eventcast_core::{ChannelName, Event, Position};
+use eventcast_core::{ChannelName, ChannelPattern, Event, Position};
 
 use crate::refusal::{ErrorCode, Refusal};
 
@@ -46,6 +46,15 @@ pub trait ClientHandler: Send + Sync + 'static {
     /// Whether the client may subscribe to a channel. Asked for each channel of a request; the
     /// session gets all of them or none.
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal>;
+
+    /// Whether the client may subscribe to all channels that fit a pattern, whose names it may not
+    /// know; nobody may unless the handler says so.
+    async fn authorize_pattern(&self, _pattern: &ChannelPattern) -> Result<(), Refusal> {
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "subscribing to this pattern is not allowed",
+        ))
+    }
 
     /// Publishes for the client, if it may.
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal>;

@@ -60,6 +60,7 @@ impl From<SubscribeError> for Refusal {
     fn from(error: SubscribeError) -> Self {
         let code = match error {
             SubscribeError::Channel(_) => ErrorCode::BadChannel,
+            SubscribeError::PatternStart => ErrorCode::BadRequest,
             SubscribeError::SessionFull { .. } => ErrorCode::TooManyChannels,
             SubscribeError::TooManyChannels { .. } => ErrorCode::Unavailable,
             _ => ErrorCode::Internal,

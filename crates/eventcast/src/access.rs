@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use eventcast_core::ChannelName;
+use eventcast_core::{ChannelName, ChannelPattern, ChannelSelector};
 use http::request::Parts;
 
 /// Decides what a connection may do, once, from its request: headers, cookies, query, and whatever
@@ -62,24 +62,28 @@ pub struct Permissions {
     subscribe: bool,
     publish: bool,
     channels: Option<Arc<ChannelFilter>>,
+    patterns: Option<Arc<PatternFilter>>,
 }
 
+type PatternFilter = dyn Fn(&ChannelPattern) -> bool + Send + Sync;
 type ChannelFilter = dyn Fn(&ChannelName) -> bool + Send + Sync;
 
 impl Permissions {
-    /// Subscribe and publish, on every channel.
+    /// Subscribe and publish, on every channel and pattern.
     pub fn all() -> Self {
         Self {
             subscribe: true,
             publish: true,
             channels: None,
+            patterns: Some(Arc::new(|_| true)),
         }
     }
 
-    /// Subscribe, on every channel.
+    /// Subscribe, on every channel whose name is known, and so on no pattern.
     pub fn subscribe() -> Self {
         Self {
             publish: false,
+            patterns: None,
             ..Self::all()
         }
     }
@@ -88,16 +92,28 @@ impl Permissions {
     pub fn publish() -> Self {
         Self {
             subscribe: false,
+            patterns: None,
             ..Self::all()
         }
     }
 
-    /// The same on channels that `allowed` says yes to, and no others.
+    /// The same on channels that `allowed` says yes to, and no others, nor on any pattern.
     pub fn only_channels(
         mut self,
         allowed: impl Fn(&ChannelName) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.channels = Some(Arc::new(allowed));
+        self.patterns = None;
+        self
+    }
+
+    /// The same, and subscribing to the patterns that `allowed` says yes to: to all their channels,
+    /// now and later.
+    pub fn with_patterns(
+        mut self,
+        allowed: impl Fn(&ChannelPattern) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.patterns = Some(Arc::new(allowed));
         self
     }
 
@@ -105,6 +121,20 @@ impl Permissions {
     #[must_use]
     pub fn may_subscribe(&self, channel: &ChannelName) -> bool {
         self.subscribe && self.covers(channel)
+    }
+
+    /// Whether subscribing to all channels of the pattern is allowed.
+    #[must_use]
+    pub fn may_subscribe_pattern(&self, pattern: &ChannelPattern) -> bool {
+        let allowed = self.patterns.as_ref();
+        self.subscribe && allowed.is_some_and(|allowed| allowed(pattern))
+    }
+
+    pub(crate) fn may_select(&self, selector: &ChannelSelector) -> bool {
+        match selector {
+            ChannelSelector::Channel(channel) => self.may_subscribe(channel),
+            ChannelSelector::Pattern(pattern) => self.may_subscribe_pattern(pattern),
+        }
     }
 
     /// Whether publishing to the channel is allowed.
@@ -126,6 +156,7 @@ impl fmt::Debug for Permissions {
             .field("subscribe", &self.subscribe)
             .field("publish", &self.publish)
             .field("all_channels", &self.channels.is_none())
+            .field("patterns", &self.patterns.is_some())
             .finish()
     }
 }

@@ -1,7 +1,7 @@
 //! What a WebSocket's client may ask for.
 
 use async_trait::async_trait;
-use eventcast_core::{ChannelName, Event, Hub, Position};
+use eventcast_core::{ChannelName, ChannelPattern, Event, Hub, Position};
 use eventcast_ws::{ClientHandler, ErrorCode, Refusal};
 
 use crate::access::Permissions;
@@ -27,6 +27,17 @@ impl ClientHandler for Client {
             Err(Refusal::new(
                 ErrorCode::Forbidden,
                 "subscribing is not allowed",
+            ))
+        }
+    }
+
+    async fn authorize_pattern(&self, pattern: &ChannelPattern) -> Result<(), Refusal> {
+        if self.permissions.may_subscribe_pattern(pattern) {
+            Ok(())
+        } else {
+            Err(Refusal::new(
+                ErrorCode::Forbidden,
+                "subscribing to this pattern is not allowed",
             ))
         }
     }

@@ -36,7 +36,8 @@ use crate::timer::TokioTimer;
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
 /// | `GET /healthz` | 200 while it takes new sessions |
 ///
-/// Parameters of a subscription: `channel` (repeatable), `last_event_id` (or the header
+/// Parameters of a subscription: `channel` (repeatable; `orders/*` for all channels whose names
+/// begin so), `last_event_id` (or the header
 /// `Last-Event-ID`, which wins), `start` (`live`, `earliest`, `last:N`, `since:MILLIS`, `after:ID`,
 /// where no id is given), `slow` (`gap`, `conflate`, `disconnect`), `event` (repeatable: only
 /// events of these names), `format` (`plain` or `json`). Of a page: `order` (`oldest`, `newest`),

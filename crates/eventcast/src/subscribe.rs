@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{End, Session, SubscriptionOptions};
+use eventcast_core::{ChannelSelector, End, Session, SubscriptionOptions};
 use eventcast_sse::{SseConfig, SseFormat};
 use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::{ACCEPT, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
@@ -26,8 +26,7 @@ pub(crate) fn subscribe(
     parts: Parts,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let allowed = |channel| permissions.may_subscribe(channel);
-    if !query.channels.iter().all(allowed) {
+    if !query.channels.iter().all(|c| permissions.may_select(c)) {
         return Err(Denied::Forbidden.into());
     }
     let mut request = Request::from_parts(parts, ());
@@ -73,7 +72,7 @@ fn event_stream(shared: &Arc<Shared>, query: &Query) -> Result<Response<Response
     let format = match query.format {
         Some(Format::Json) => SseFormat::Json,
         Some(Format::Plain) => SseFormat::Plain,
-        None if session.channels().len() == 1 => SseFormat::Plain,
+        None if is_one_channel(&session.channels()) => SseFormat::Plain,
         None => SseFormat::Json,
     };
     let config = SseConfig::new()
@@ -82,6 +81,10 @@ fn event_stream(shared: &Arc<Shared>, query: &Query) -> Result<Response<Response
         .with_format(format);
     let response = eventcast_sse::response(session, config, shared.timer.clone());
     Ok(response.map(|body| ResponseBody::sse(body, registered)))
+}
+
+fn is_one_channel(channels: &[ChannelSelector]) -> bool {
+    matches!(channels, [ChannelSelector::Channel(_)])
 }
 
 fn websocket(
@@ -125,11 +128,7 @@ fn open(shared: &Arc<Shared>, query: &Query) -> Result<Session, Problem> {
         .with_start(query.start)
         .with_slow(query.slow);
     if !query.events.is_empty() {
-        let names = query.events.clone();
-        options = options.with_filter(move |event| {
-            let name = event.name().map_or("message", |name| name.as_str());
-            names.iter().any(|wanted| wanted == name)
-        });
+        options = options.with_names(query.events.iter().cloned());
     }
     let mut builder = shared.hub.session().options(options);
     for channel in &query.channels {

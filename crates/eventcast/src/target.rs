@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use eventcast_core::{ChannelName, HistoryQuery, ParseOptionError, Position, SlowPolicy, Start};
+use eventcast_core::{
+    ChannelName, ChannelSelector, HistoryQuery, ParseOptionError, Position, SlowPolicy, Start,
+};
 use http::Method;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -47,7 +49,7 @@ fn channel(encoded: &str) -> Result<ChannelName, Problem> {
 /// The query of a subscription or publish. Parameters that are not known are left alone.
 #[derive(Debug)]
 pub(crate) struct Query {
-    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) last_event_id: Option<String>,
     pub(crate) format: Option<Format>,
     pub(crate) start: Start,
@@ -79,7 +81,7 @@ impl Query {
         let text = request.uri.query().unwrap_or("");
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
-                "channel" => query.channels.push(ChannelName::new(text_of(&value)?)?),
+                "channel" => query.channels.push(text_of(&value)?.parse()?),
                 "last_event_id" => query.last_event_id = Some(value.into_owned()),
                 "format" => query.format = Some(format(&value)?),
                 "start" => query.start = option("start", &value)?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::options::{Filter, SlowPolicy, SubscriptionOptions};
-use crate::delivery::{GapReason, Outcome};
+use crate::delivery::{EphemeralEvent, GapReason, Outcome};
 use crate::ring::RingState;
 use crate::stored::{StoredEvent, Timestamp};
 use crate::waiting::Announcement;
@@ -110,6 +110,12 @@ impl Cursor {
         self.filter.clone_from(&options.filter);
     }
 
+    /// Whether an ephemeral event comes.
+    pub(crate) fn takes_ephemeral(&self, event: &EphemeralEvent) -> bool {
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.takes_name(event.name()))
+    }
+
     /// Whether it may pass over events without a word.
     pub(crate) fn is_selective(&self) -> bool {
         self.filter.is_some() || self.slow == SlowPolicy::Conflate
@@ -170,7 +176,7 @@ impl Cursor {
             return Step::Filtered(self.sequence);
         }
         self.sequence = sequence;
-        if self.filter.as_ref().is_some_and(|filter| !filter(&event)) {
+        if self.filter.as_ref().is_some_and(|f| !f.takes(&event)) {
             Step::Filtered(sequence)
         } else if self.slow == SlowPolicy::Conflate && state.is_superseded(&event) {
             Step::Conflated(sequence)

@@ -240,10 +240,13 @@ impl Session {
     }
 
     pub(super) fn position_last_opening_gap(&mut self) {
-        let gaps = self.opening.iter_mut().filter_map(|delivery| match delivery {
-            Delivery::Gap(gap) => Some(gap),
-            _ => None,
-        });
+        let gaps = self
+            .opening
+            .iter_mut()
+            .filter_map(|delivery| match delivery {
+                Delivery::Gap(gap) => Some(gap),
+                _ => None,
+            });
         let mut position = Some(self.log.position(self.position));
         for gap in gaps.rev() {
             gap.position = position.take();

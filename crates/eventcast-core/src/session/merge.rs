@@ -138,10 +138,7 @@ impl Session {
             self.position = self.reached;
             let position = Some(self.log.position(self.position));
             out.push(Delivery::Gap(Gap::new(
-                &ring.name,
-                reason,
-                missed,
-                position,
+                &ring.name, reason, missed, position,
             )));
             budget.spend(0);
         } else {
@@ -222,6 +219,10 @@ fn read_ephemerals(
         && let Some((number, event)) = state.ephemerals.at(cursor.ephemeral)
     {
         cursor.ephemeral = number + 1;
+        if !cursor.takes_ephemeral(&event) {
+            budget.skip();
+            continue;
+        }
         budget.spend(event.payload().len());
         out.push(Delivery::Ephemeral(event));
     }

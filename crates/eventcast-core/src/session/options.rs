@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::id::Position;
+use crate::name::EventName;
 use crate::stored::{StoredEvent, Timestamp};
 
 /// Where a channel starts when the session does not resume. An id that the session resumes with
@@ -108,7 +109,25 @@ pub struct SubscriptionOptions {
     pub(crate) filter: Option<Arc<Filter>>,
 }
 
-pub(crate) type Filter = dyn Fn(&StoredEvent) -> bool + Send + Sync;
+/// What a subscription lets through.
+#[derive(Clone, Default)]
+pub(crate) struct Filter {
+    names: Vec<String>,
+    events: Option<Arc<EventFilter>>,
+}
+
+type EventFilter = dyn Fn(&StoredEvent) -> bool + Send + Sync;
+
+impl Filter {
+    pub(crate) fn takes(&self, event: &StoredEvent) -> bool {
+        self.takes_name(event.name()) && self.events.as_ref().is_none_or(|takes| takes(event))
+    }
+
+    pub(crate) fn takes_name(&self, name: Option<&EventName>) -> bool {
+        let name = name.map_or("message", EventName::as_str);
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+}
 
 impl SubscriptionOptions {
     /// From now on, everything, with a gap when slow.
@@ -128,14 +147,25 @@ impl SubscriptionOptions {
         self
     }
 
-    /// Which events come. What a filter leaves out is no loss, and the position moves past it. It
-    /// is called under the channel's lock, so it has to be quick.
+    /// Which events come; ephemeral ones all do. What a filter leaves out is no loss, and the
+    /// position moves past it. It is called under the channel's lock, so it has to be quick.
     pub fn with_filter(
         mut self,
         filter: impl Fn(&StoredEvent) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.filter = Some(Arc::new(filter));
+        self.filter_mut().events = Some(Arc::new(filter));
         self
+    }
+
+    /// Only events of these names, ephemeral ones included. An event without a name is a `message`,
+    /// as browsers have it. None at all lets everything through.
+    pub fn with_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.filter_mut().names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    fn filter_mut(&mut self) -> &mut Filter {
+        Arc::make_mut(self.filter.get_or_insert_default())
     }
 }
 

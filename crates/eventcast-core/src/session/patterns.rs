@@ -109,7 +109,9 @@ impl Session {
         let options = self.covering(&name).map(|p| p.options.clone());
         let subscription = &mut self.subscriptions[key];
         subscription.named = false;
-        subscription.cursor.set_options(&options.unwrap_or_default());
+        subscription
+            .cursor
+            .set_options(&options.unwrap_or_default());
         self.unfinished -= 1;
         let mut state = subscription.ring.state.lock();
         state.unsubscribe();

@@ -183,12 +183,7 @@ impl Observer {
 
     /// Walks through one channel: between two of its events that came, either nothing is missing
     /// or a gap says so.
-    fn check_channel(
-        &self,
-        channel: &str,
-        ledger: &Ledger,
-        end: u64,
-    ) -> Result<(), Violation> {
+    fn check_channel(&self, channel: &str, ledger: &Ledger, end: u64) -> Result<(), Violation> {
         let own = |from: u64, to: u64| {
             ledger
                 .0

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eventcast_core::{
-    ChannelName, Completed, Delivery, End, Format, FormatId, Gap, HistoryPage, Open, Outcome,
+    ChannelSelector, Completed, Delivery, End, Format, FormatId, Gap, HistoryPage, Open, Outcome,
     PayloadKind, Position, StoredEvent,
 };
 
@@ -83,7 +83,7 @@ impl Object<'_> {
         }
     }
 
-    pub(crate) fn channels(&mut self, key: &str, channels: &[ChannelName]) {
+    pub(crate) fn channels(&mut self, key: &str, channels: &[ChannelSelector]) {
         self.key(key);
         self.out.push(b'[');
         for (index, channel) in channels.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Object<'_> {
     }
 
     /// Pages of channels, each with its events in envelopes.
-    pub(crate) fn history(&mut self, key: &str, pages: &[(ChannelName, HistoryPage)]) {
+    pub(crate) fn history(&mut self, key: &str, pages: &[(ChannelSelector, HistoryPage)]) {
         self.key(key);
         for (index, (channel, page)) in pages.iter().enumerate() {
             self.out.push(if index == 0 { b'[' } else { b',' });

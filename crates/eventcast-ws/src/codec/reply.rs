@@ -1,7 +1,7 @@
 //! Answers to requests.
 
 use bytes::Bytes;
-use eventcast_core::{ChannelName, HistoryPage, Position};
+use eventcast_core::{ChannelSelector, HistoryPage, Position};
 
 use super::json::{Object, message};
 use super::request::RequestRef;
@@ -20,10 +20,10 @@ pub(crate) enum Reply {
 /// What a session carries after a request.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) position: Option<Position>,
     /// What was retained of channels that joined with a start.
-    pub(crate) history: Vec<(ChannelName, HistoryPage)>,
+    pub(crate) history: Vec<(ChannelSelector, HistoryPage)>,
 }
 
 impl Reply {

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use eventcast_core::{ChannelName, Event, EventName, ParseOptionError, Payload, SlowPolicy, Start};
+use eventcast_core::{
+    ChannelName, ChannelSelector, Event, EventName, ParseOptionError, Payload, SlowPolicy, Start,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -23,13 +25,13 @@ pub(crate) enum Action {
     Ping,
     Publish { channel: ChannelName, event: Event },
     Subscribe(Subscribe),
-    Unsubscribe { channels: Vec<ChannelName> },
+    Unsubscribe { channels: Vec<ChannelSelector> },
 }
 
 /// Channels to add to the session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Subscribe {
-    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) start: Start,
     pub(crate) slow: SlowPolicy,
 }
@@ -137,7 +139,7 @@ impl Fields<'_> {
         }
     }
 
-    fn channels(&self) -> Result<Vec<ChannelName>, Refusal> {
+    fn channels(&self) -> Result<Vec<ChannelSelector>, Refusal> {
         let names: Vec<String> = self
             .channels
             .and_then(|json| serde_json::from_str(json.get()).ok())
@@ -149,7 +151,7 @@ impl Fields<'_> {
                 format!("a request may name {MAX_REQUEST_CHANNELS} channels"),
             ));
         }
-        let names = names.iter().map(|name| ChannelName::new(name));
+        let names = names.iter().map(|name| name.parse());
         names
             .collect::<Result<_, _>>()
             .map_err(Refusal::bad_channel)

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{ChannelName, Position, Start, SubscriptionOptions};
+use eventcast_core::{ChannelSelector, Position, Start, SubscriptionOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn unsubscribe(&mut self, channels: &[ChannelName]) -> Reply {
+    fn unsubscribe(&mut self, channels: &[ChannelSelector]) -> Reply {
         for channel in channels {
             self.session.unsubscribe(channel.as_str());
         }
@@ -160,7 +160,10 @@ impl fmt::Debug for PendingReply {
 
 async fn authorize(handler: &dyn ClientHandler, request: Subscribe) -> Result<Subscribe, Refusal> {
     for channel in &request.channels {
-        handler.authorize_subscribe(channel).await?;
+        match channel {
+            ChannelSelector::Channel(name) => handler.authorize_subscribe(name).await?,
+            ChannelSelector::Pattern(pattern) => handler.authorize_pattern(pattern).await?,
+        }
     }
     Ok(request)
 }
