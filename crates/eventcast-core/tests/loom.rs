@@ -126,3 +126,30 @@ fn a_position_never_passes_an_event_that_is_still_to_come() {
         publisher.join().unwrap();
     });
 }
+
+#[test]
+fn a_pattern_misses_nothing_that_is_published_while_it_is_opened() {
+    model(|| {
+        let hub = hub();
+        let publisher = publish(&hub, "a/1");
+        let mut session = hub.subscribe("a/*").unwrap();
+        let start = session.opening().position.unwrap().sequence();
+        if start == 0 {
+            assert_eq!(read(&mut session, 1), [1]);
+        }
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_channel_that_a_pattern_does_not_know_yet_comes_in_order() {
+    model(|| {
+        let hub = hub();
+        let mut session = hub.session().channel("a/*").channel("b").open().unwrap();
+        let publishers = [publish(&hub, "a/1"), publish(&hub, "b")];
+        assert_eq!(read(&mut session, 2), [1, 2]);
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
+    });
+}
