@@ -14,6 +14,8 @@ pub(crate) const CHANNELS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 /// A client and how often it was cut.
 pub(crate) struct Reader {
     client: Client<TcpStream>,
+    /// What it subscribes to: channels by their names, or all by a pattern.
+    selectors: Vec<&'static str>,
     channels: Vec<&'static str>,
     random: Random,
     pub(crate) cuts: u64,
@@ -27,15 +29,14 @@ impl Reader {
         let mut random = Random::new(seed);
         let first = random.below(CHANNELS.len());
         let count = 1 + random.below(5);
-        let channels: Vec<_> = CHANNELS
-            .iter()
-            .cycle()
-            .skip(first)
-            .take(count)
-            .copied()
-            .collect();
+        let names = CHANNELS.iter().cycle().skip(first).take(count).copied();
+        let (selectors, channels) = match random.below(4) {
+            0 => (vec!["*"], CHANNELS.to_vec()),
+            _ => (names.clone().collect(), names.collect()),
+        };
         Self {
-            client: Client::new(&channels, QUIET),
+            client: Client::new(&selectors, QUIET),
+            selectors,
             channels,
             random,
             cuts: 0,
@@ -58,7 +59,7 @@ impl Reader {
                 return Ok(());
             }
         }
-        Err(format!("no first block for {:?}", self.channels))
+        Err(format!("no first block for {:?}", self.selectors))
     }
 
     /// Reads, is cut, and comes back until told to stop.
@@ -110,16 +111,16 @@ impl Reader {
 
     fn check(&self, ledger: &Ledger) -> Result<(), String> {
         let describe = |violation| {
-            let (channels, id) = (&self.channels, self.client.last_id());
-            format!("{violation:?}, channels {channels:?}, last id {id:?}")
+            let (selectors, id) = (&self.selectors, self.client.last_id());
+            format!("{violation:?}, subscribed to {selectors:?}, last id {id:?}")
         };
         self.client.observer.check(ledger).map_err(describe)
     }
 
-    /// After a restart every channel's loss has to be told.
+    /// After a restart the loss has to be told of everything subscribed to.
     fn knows_the_run(&self) -> bool {
-        let told = |channel: &&str| self.client.broken.iter().any(|other| other == channel);
-        !self.resumes_another_run || self.channels.iter().all(told)
+        let told = |selector: &&str| self.client.broken.iter().any(|other| other == selector);
+        !self.resumes_another_run || self.selectors.iter().all(told)
     }
 
     async fn connect(&mut self, address: SocketAddr) -> Result<(), String> {
