@@ -37,6 +37,8 @@ pub enum Delivery {
     /// The position moved although nothing was delivered, and resuming from the one told before
     /// could soon give a false gap.
     Position(Position),
+    /// The session's channels were changed through its [handle](crate::SessionHandle).
+    Subscribed(Subscribed),
 }
 
 impl Delivery {
@@ -190,10 +192,24 @@ pub struct Open {
     pub position: Option<Position>,
     /// The session's channels and patterns, in the order they were named.
     pub channels: Vec<ChannelSelector>,
+    /// The session's key, by which its client can change it; see
+    /// [`Session::set_key`](crate::Session::set_key).
+    pub session: Option<Arc<str>>,
     /// How often an idle connection gives a sign of life; the transport sets it.
     pub heartbeat: Option<Duration>,
     /// How long a reader should wait before it reconnects; the transport sets it.
     pub retry: Option<Duration>,
+}
+
+/// What a session carries after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribed {
+    /// The session's channels and patterns.
+    pub channels: Vec<ChannelSelector>,
+    /// The session's position; new channels deliver what follows it. Absent while gaps of a resume
+    /// that cannot be honoured are still to come.
+    pub position: Option<Position>,
 }
 
 /// Why a session ended.

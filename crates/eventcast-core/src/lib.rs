@@ -35,7 +35,7 @@ mod write;
 pub use channel::{Channel, ChannelHandle};
 pub use config::HubConfig;
 pub use delivery::{
-    Completed, Conflated, Delivery, End, EphemeralEvent, Gap, GapReason, Open, Outcome,
+    Completed, Conflated, Delivery, End, EphemeralEvent, Gap, GapReason, Open, Outcome, Subscribed,
 };
 pub use driver::Driver;
 pub use error::{PublishError, SubscribeError};
@@ -50,8 +50,8 @@ pub use name::{ChannelName, EventName, Key, NameError};
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{
-    BatchLimits, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle, SlowPolicy,
-    Start, SubscriptionOptions,
+    BatchLimits, ChangeError, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle,
+    SlowPolicy, Start, SubscriptionOptions,
 };
 pub use stored::{StoredEvent, Timestamp};
 pub use time::{Clock, Sleep, SystemClock, Timer};

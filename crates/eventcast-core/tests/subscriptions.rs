@@ -9,10 +9,10 @@ mod support;
 use std::time::Duration;
 
 use eventcast_core::{
-    Epoch, Event, HistoryQuery, Hub, HubConfig, Position, Retention, Session, SlowPolicy, Start,
-    SubscriptionOptions, Timestamp,
+    ChangeError, Delivery, Epoch, Event, HistoryQuery, Hub, HubConfig, Position, Retention,
+    Session, SlowPolicy, Start, SubscriptionOptions, Timestamp,
 };
-use eventcast_testkit::ManualClock;
+use eventcast_testkit::{ManualClock, drain};
 use support::{id, keeping, opening, publish, read, resume};
 
 fn starting(hub: &Hub, channel: &str, start: Start) -> Session {
@@ -339,4 +339,66 @@ fn retention_goes_by_the_longest_prefix() {
         (kept("news"), kept("log/app"), kept("log/debug/x")),
         (3, 2, 1)
     );
+}
+
+#[test]
+fn a_handle_changes_a_session_and_its_reader_is_told_in_place() {
+    let hub = Hub::new();
+    let mut session = hub.subscribe("a").unwrap();
+    let handle = session.handle();
+    publish(&hub, &["b", "a", "b"]);
+    assert_eq!(read(&mut session), ["a 2"]);
+    let waker = std::task::Waker::noop();
+    let mut cx = std::task::Context::from_waker(waker);
+    let options = SubscriptionOptions::new().with_start(Start::Earliest);
+    let mut change = Box::pin(handle.subscribe(vec!["b".parse().unwrap()], options));
+    assert!(change.as_mut().poll(&mut cx).is_pending());
+    publish(&hub, &["b"]);
+    let seen = drain(&mut session);
+    let Delivery::Subscribed(told) = &seen[0] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!(told.channels.len(), 2);
+    assert_eq!(support::show(&seen[1..]), ["b 4"]);
+    let std::task::Poll::Ready(Ok(joined)) = change.as_mut().poll(&mut cx) else {
+        panic!()
+    };
+    assert_eq!(joined.position, told.position);
+    let page = &joined.history[0].events;
+    assert_eq!(
+        page.iter().map(|e| e.sequence()).collect::<Vec<_>>(),
+        [1, 3]
+    );
+
+    let mut change = Box::pin(handle.unsubscribe(vec!["b".parse().unwrap()]));
+    assert!(change.as_mut().poll(&mut cx).is_pending());
+    assert!(matches!(drain(&mut session)[..], [Delivery::Subscribed(_)]));
+    assert!(change.as_mut().poll(&mut cx).is_ready());
+
+    // One that nobody waits for any more is not made.
+    let mut dropped = Box::pin(handle.unsubscribe(vec!["a".parse().unwrap()]));
+    assert!(dropped.as_mut().poll(&mut cx).is_pending());
+    drop(dropped);
+    assert!(drain(&mut session).is_empty());
+    // Nor more of them than a few at once, nor any once nobody reads.
+    let mut changes: Vec<_> = (0..17)
+        .map(|_| Box::pin(handle.unsubscribe(Vec::new())))
+        .collect();
+    let last = changes
+        .iter_mut()
+        .map(|change| change.as_mut().poll(&mut cx))
+        .next_back()
+        .unwrap();
+    assert!(matches!(
+        last,
+        std::task::Poll::Ready(Err(ChangeError::Busy))
+    ));
+    drop(session);
+    for change in &mut changes[..16] {
+        let gone = change.as_mut().poll(&mut cx);
+        assert!(matches!(
+            gone,
+            std::task::Poll::Ready(Err(ChangeError::Gone))
+        ));
+    }
 }

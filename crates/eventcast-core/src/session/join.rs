@@ -18,6 +18,8 @@ use crate::selector::ChannelSelector;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Joined {
+    /// All channels and patterns of the session, now.
+    pub channels: Vec<ChannelSelector>,
     /// Where they joined: they deliver what follows it. `None` while gaps of a resume that cannot
     /// be honoured are still to come.
     pub position: Option<Position>,
@@ -103,10 +105,15 @@ impl Session {
             .zip(new)
             .map(|(selector, is_new)| self.history_page(selector, is_new, options.start))
             .collect();
-        Ok(Joined {
+        Ok(self.joined(history))
+    }
+
+    pub(super) fn joined(&self, history: Vec<HistoryPage>) -> Joined {
+        Joined {
+            channels: self.channels(),
             position: self.honoured_position(),
             history,
-        })
+        }
     }
 
     /// What a channel retains between a start and the position at which it joined.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod cursor;
+mod handle;
 mod join;
 mod merge;
 mod options;
@@ -11,8 +12,8 @@ mod signal;
 mod subscription;
 
 pub use builder::SessionBuilder;
+pub use handle::{ChangeError, SessionHandle};
 pub use join::Joined;
 pub use options::{ParseOptionError, SlowPolicy, Start, SubscriptionOptions};
 pub use reader::{BatchLimits, Session};
-pub use signal::SessionHandle;
 pub(crate) use signal::{Signal, Slot};

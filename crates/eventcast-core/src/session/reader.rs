@@ -10,9 +10,10 @@ use futures_core::Stream;
 use slab::Slab;
 
 use super::builder::Beginning;
+use super::handle::SessionHandle;
 use super::merge::Budget;
 use super::patterns::PatternSubscription;
-use super::signal::{SessionHandle, Signal, Slot};
+use super::signal::{Signal, Slot};
 use super::subscription::Subscription;
 use crate::delivery::{Delivery, End, Open};
 use crate::hub::Hub;
@@ -88,6 +89,7 @@ pub struct Session {
     /// Deliveries of a batch that the stream has not handed out yet.
     buffered: VecDeque<Delivery>,
     stays_open: bool,
+    key: Option<Arc<str>>,
     pub(super) ended: bool,
 }
 
@@ -135,6 +137,7 @@ impl Session {
             marked: Vec::new(),
             buffered: VecDeque::new(),
             stays_open: false,
+            key: None,
             ended: false,
         }
     }
@@ -145,6 +148,7 @@ impl Session {
         Open {
             position: self.honoured_position(),
             channels: self.channels(),
+            session: self.key.clone(),
             heartbeat: None,
             retry: None,
         }
@@ -177,6 +181,12 @@ impl Session {
     /// otherwise it ends with [`End::Completed`].
     pub fn stay_open(&mut self) {
         self.stays_open = true;
+    }
+
+    /// The key by which the session's client can name it over another connection: whoever has it
+    /// may change what the session carries, so it must not be guessable. The opening tells it.
+    pub fn set_key(&mut self, key: impl Into<Arc<str>>) {
+        self.key = Some(key.into());
     }
 
     /// The position that the reader was last given: resuming there loses nothing and repeats
@@ -216,7 +226,7 @@ impl Session {
         subscription.detach(&self.log, self.shard);
     }
 
-    /// A handle that can end the session from elsewhere.
+    /// A handle that can change or end the session from elsewhere.
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         SessionHandle::new(Arc::clone(&self.signal))
@@ -247,6 +257,7 @@ impl Session {
                 out.push(Delivery::End(end));
                 return Poll::Ready(());
             }
+            self.make_changes(out);
             out.append(&mut self.opening);
             let waits = if self.has_one_channel() {
                 self.read_single(&mut budget, out);
@@ -394,6 +405,7 @@ impl Stream for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.signal.close();
         let index = &self.log.shards[self.shard].patterns;
         for pattern in &self.patterns {
             index.remove(pattern.pattern.prefix(), pattern.generation);

@@ -1,9 +1,10 @@
-//! How dispatchers and handles reach a session: which channels have something, and whether to end.
+//! How dispatchers and handles reach a session: which channels have something, what is to change,
+//! and whether to end.
 
-use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::handle::{Change, ChangeError};
 use crate::delivery::End;
 use crate::ring::Ring;
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -38,6 +39,9 @@ struct State {
     announced: Option<Box<Announced>>,
     waker: Option<Waker>,
     end: Option<End>,
+    changes: Vec<Change>,
+    /// Nobody reads the session any more.
+    closed: bool,
 }
 
 impl Signal {
@@ -96,7 +100,38 @@ impl Signal {
         self.wake();
     }
 
-    fn end(&self, end: End) {
+    /// Leaves a change for the session's reader.
+    pub(crate) fn change(&self, change: Change) -> Result<(), ChangeError> {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.closed || state.end.is_some() {
+                return Err(ChangeError::Gone);
+            }
+            if state.changes.len() == MAX_CHANGES {
+                return Err(ChangeError::Busy);
+            }
+            state.changes.push(change);
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    pub(crate) fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut self.state.lock().changes)
+    }
+
+    /// Nobody reads any more: whoever waits for a change is told.
+    pub(crate) fn close(&self) {
+        let changes = {
+            let mut state = self.state.lock();
+            state.closed = true;
+            std::mem::take(&mut state.changes)
+        };
+        drop(changes);
+    }
+
+    pub(crate) fn end(&self, end: End) {
         self.state.lock().end.get_or_insert(end);
         self.wake();
     }
@@ -109,28 +144,9 @@ impl Signal {
     }
 }
 
-/// Ends a session from elsewhere; see [`Session::handle`](super::Session::handle).
-#[derive(Clone)]
-pub struct SessionHandle(Arc<Signal>);
-
-impl SessionHandle {
-    pub(crate) fn new(signal: Arc<Signal>) -> Self {
-        Self(signal)
-    }
-
-    /// Ends the session: the next thing it delivers is this end. A second call changes nothing.
-    pub fn end(&self, end: End) {
-        self.0.end(end);
-    }
-}
-
-impl fmt::Debug for SessionHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionHandle")
-    }
-}
-
 /// More marks than this at once are a burst, whose room is given back.
 const MARKS_KEPT: usize = 16;
+/// So many changes may wait for the reader.
+const MAX_CHANGES: usize = 16;
 /// More announced channels than this are not kept one by one.
 const ANNOUNCED_KEPT: usize = 256;
