@@ -9,8 +9,8 @@ pub enum Mode {
     /// Every message is a JSON object: ids, gaps, requests and replies.
     #[default]
     Json,
-    /// Every message is an event's payload and nothing else: no ids, so no resuming, and no
-    /// requests. Where a gap is due the connection closes with [`CloseCode::Gap`](crate::CloseCode::Gap).
+    /// Every message is a payload and nothing else: no ids, so no resuming, and no requests; what
+    /// the client sends is for [`ClientHandler::message`](crate::ClientHandler::message). Where a gap is due the connection closes with [`CloseCode::Gap`](crate::CloseCode::Gap).
     Plain,
 }
 

@@ -1,11 +1,11 @@
-//! Who decides about requests.
+//! Who decides about what clients send.
 
 use async_trait::async_trait;
-use eventcast_core::{ChannelName, ChannelPattern, Event, Position};
+use eventcast_core::{ChannelName, ChannelPattern, Event, Payload, Position};
 
 use crate::refusal::{ErrorCode, Refusal};
 
-/// Decides what the client of one connection may do, and publishes for it.
+/// Decides what the client of one connection may do, publishes for it, and answers its requests.
 ///
 /// # Contract
 /// - One request of a connection is handled at a time. While it is, events go on flowing and
@@ -13,11 +13,14 @@ use crate::refusal::{ErrorCode, Refusal};
 /// - A future is dropped when the connection ends first: whether it took effect is the handler's
 ///   to know.
 /// - `publish` returns an id only when the event is stored.
+/// - What the client sends is as large as [`WsConfig::max_message`](crate::WsConfig::max_message)
+///   at most. What is returned has no bound but the handler's; nothing more is read from the client
+///   while more than [`WsConfig::max_queued`](crate::WsConfig::max_queued) bytes wait to be written.
 ///
 /// # Examples
 /// ```
 /// use async_trait::async_trait;
-/// use eventcast_core::{ChannelName, Event, Hub, Position};
+/// use eventcast_core::{ChannelName, Event, Hub, Payload, Position};
 /// use eventcast_ws::{ClientHandler, ErrorCode, Refusal};
 ///
 /// struct Chat {
@@ -39,6 +42,14 @@ use crate::refusal::{ErrorCode, Refusal};
 ///         self.authorize_subscribe(&channel).await?;
 ///         Ok(self.hub.publish(channel, event).await?)
 ///     }
+///
+///     async fn request(&self, name: &str, payload: Payload) -> Result<Payload, Refusal> {
+///         match (name, payload.as_str()) {
+///             ("shout", Some(text)) => Ok(Payload::text(text.to_uppercase())),
+///             ("shout", None) => Err(Refusal::new(ErrorCode::BadRequest, "a text is needed")),
+///             _ => Err(Refusal::new(ErrorCode::NotFound, "there is no such request")),
+///         }
+///     }
 /// }
 /// ```
 #[async_trait]
@@ -58,6 +69,39 @@ pub trait ClientHandler: Send + Sync + 'static {
 
     /// Publishes for the client, if it may.
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal>;
+
+    /// Answers a request, in JSON mode: a name, which keeps the rules of an
+    /// [event's](eventcast_core::EventName), and a payload. By default there is none of any name.
+    ///
+    /// # Errors
+    /// A refusal is sent in place of the answer, and the connection goes on.
+    ///
+    /// # Cancel safety
+    /// Dropped when the connection ends first.
+    async fn request(&self, _name: &str, _payload: Payload) -> Result<Payload, Refusal> {
+        Err(Refusal::new(
+            ErrorCode::NotFound,
+            "there is no such request",
+        ))
+    }
+
+    /// Takes a message in plain mode: text from a text message, bytes from a binary one. What is
+    /// returned is sent back, text and JSON as a text message, bytes as a binary one. By default
+    /// messages are refused.
+    ///
+    /// # Errors
+    /// Plain mode has no form for errors: a refusal closes the connection with
+    /// [`CloseCode::Unsupported`](crate::CloseCode::Unsupported), the first 123 bytes of its
+    /// message being the reason.
+    ///
+    /// # Cancel safety
+    /// Dropped when the connection ends first.
+    async fn message(&self, _message: Payload) -> Result<Option<Payload>, Refusal> {
+        Err(Refusal::new(
+            ErrorCode::BadRequest,
+            "plain mode takes no messages",
+        ))
+    }
 }
 
 /// Lets a client subscribe to any channel and publish nothing.

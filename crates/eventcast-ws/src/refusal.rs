@@ -70,6 +70,10 @@ impl From<SubscribeError> for Refusal {
 }
 
 impl Refusal {
+    pub(crate) fn into_message(self) -> Cow<'static, str> {
+        self.message
+    }
+
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::BadRequest, message)
     }
@@ -99,9 +103,13 @@ pub enum ErrorCode {
     Forbidden,
     /// `internal`: the server is at fault. Whether the request took effect is not known.
     Internal,
+    /// `not_found`: there is no request of this name.
+    NotFound,
     /// `rate_limited`: too much at once; a retry helps later.
     RateLimited,
-    /// `too_large`: the payload is larger than the hub takes.
+    /// `timeout`: the server took too long. Whether the request took effect is not known.
+    Timeout,
+    /// `too_large`: the payload is larger than the server takes.
     TooLarge,
     /// `too_many_channels`: the request, or the session with it, names more channels than it may.
     TooManyChannels,
@@ -120,7 +128,9 @@ impl ErrorCode {
             Self::Completed => "completed",
             Self::Forbidden => "forbidden",
             Self::Internal => "internal",
+            Self::NotFound => "not_found",
             Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
             Self::TooManyChannels => "too_many_channels",
             Self::Unavailable => "unavailable",

@@ -1,11 +1,18 @@
 //! Frames of RFC 6455 as a server sends them: whole messages, unmasked.
 
+use bytes::Bytes;
+
 /// What a frame carries (RFC 6455 §5.2).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Opcode {
     Binary = 2,
     Ping = 9,
     Text = 1,
+}
+
+/// The header of a whole message's frame, for payloads that are too large to copy behind it.
+pub(crate) fn header(opcode: Opcode, length: usize) -> Bytes {
+    Bytes::copy_from_slice(Header::new(opcode, length).as_bytes())
 }
 
 /// Appends a frame whose payload is at hand.

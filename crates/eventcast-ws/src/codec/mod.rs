@@ -10,5 +10,6 @@ mod request_tests;
 
 pub use json::JsonFormat;
 pub use plain::PlainFormat;
+pub(crate) use plain::plain_frame;
 pub(crate) use reply::{Channels, Reply};
 pub(crate) use request::{Action, Rejected, Request, RequestRef, Subscribe, decode};

@@ -1,6 +1,7 @@
 //! Payloads alone.
 
-use eventcast_core::{Delivery, Format, FormatId, PayloadKind};
+use bytes::Bytes;
+use eventcast_core::{Delivery, Format, FormatId, Payload, PayloadKind};
 
 use super::frame::{self, Opcode};
 
@@ -23,10 +24,19 @@ impl Format for PlainFormat {
             Delivery::Heartbeat => return frame::write(out, Opcode::Ping, b""),
             _ => return,
         };
-        let opcode = match payload.kind() {
-            PayloadKind::Binary => Opcode::Binary,
-            PayloadKind::Json | PayloadKind::Text => Opcode::Text,
-        };
-        frame::write(out, opcode, payload.as_bytes());
+        frame::write(out, opcode(payload), payload.as_bytes());
+    }
+}
+
+/// A payload's frame as header and payload, which is not copied.
+pub(crate) fn plain_frame(payload: &Payload) -> [Bytes; 2] {
+    let header = frame::header(opcode(payload), payload.len());
+    [header, payload.as_bytes().clone()]
+}
+
+fn opcode(payload: &Payload) -> Opcode {
+    match payload.kind() {
+        PayloadKind::Binary => Opcode::Binary,
+        PayloadKind::Json | PayloadKind::Text => Opcode::Text,
     }
 }

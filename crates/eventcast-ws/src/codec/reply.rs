@@ -1,7 +1,9 @@
 //! Answers to requests.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use eventcast_core::{ChannelSelector, HistoryPage, Position};
+use eventcast_core::{ChannelSelector, HistoryPage, Payload, PayloadKind, Position};
 
 use super::json::{Object, message};
 use super::request::RequestRef;
@@ -10,6 +12,7 @@ use crate::refusal::Refusal;
 /// An answer to a request.
 #[derive(Debug)]
 pub(crate) enum Reply {
+    Answer(Payload),
     Error(Refusal),
     Pong,
     Published(Position),
@@ -42,6 +45,7 @@ impl Reply {
 
     fn kind(&self) -> &'static str {
         match self {
+            Self::Answer(_) => "reply",
             Self::Error(_) => "error",
             Self::Pong => "pong",
             Self::Published(_) => "published",
@@ -52,6 +56,7 @@ impl Reply {
 
     fn fields(&self, object: &mut Object<'_>) {
         match self {
+            Self::Answer(payload) => payload_fields(payload, object),
             Self::Error(refusal) => {
                 object.string("code", refusal.code().as_str());
                 object.string("message", refusal.message());
@@ -66,5 +71,22 @@ impl Reply {
                 }
             }
         }
+    }
+}
+
+/// As the envelope has them.
+fn payload_fields(payload: &Payload, object: &mut Object<'_>) {
+    match payload.kind() {
+        PayloadKind::Binary => {
+            object.string("encoding", "base64");
+            object.string("data", &STANDARD.encode(payload.as_bytes()));
+        }
+        PayloadKind::Json => {
+            if payload.as_bytes().trim_ascii_start().starts_with(b"\"") {
+                object.string("encoding", "json");
+            }
+            object.raw("data", payload.as_bytes());
+        }
+        PayloadKind::Text => object.string("data", payload.as_str().unwrap_or_default()),
     }
 }

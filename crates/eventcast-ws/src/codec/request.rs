@@ -24,6 +24,7 @@ pub(crate) struct Request {
 pub(crate) enum Action {
     Ping,
     Publish { channel: ChannelName, event: Event },
+    Request { name: String, payload: Payload },
     Subscribe(Subscribe),
     Unsubscribe { channels: Vec<ChannelSelector> },
 }
@@ -101,6 +102,8 @@ struct Fields<'a> {
     #[serde(borrow, rename = "ref")]
     reference: Option<&'a RawValue>,
     #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
     channels: Option<&'a RawValue>,
     #[serde(borrow)]
     start: Option<&'a RawValue>,
@@ -126,6 +129,7 @@ impl Fields<'_> {
         match text("type", self.kind)?.as_deref() {
             Some("ping") => Ok(Action::Ping),
             Some("publish") => self.publish(),
+            Some("request") => self.request(),
             Some("subscribe") => Ok(Action::Subscribe(Subscribe {
                 channels: self.channels()?,
                 start: option("start", self.start)?,
@@ -167,6 +171,17 @@ impl Fields<'_> {
             event = event.named(name).map_err(Refusal::bad_event)?;
         }
         Ok(Action::Publish { channel, event })
+    }
+
+    fn request(&self) -> Result<Action, Refusal> {
+        let name =
+            text("name", self.name)?.ok_or_else(|| Refusal::bad_request("`name` is missing"))?;
+        // The same rules, so that names of the hub's own stay free.
+        EventName::new(&name).map_err(|error| Refusal::bad_request(format!("`name`: {error}")))?;
+        Ok(Action::Request {
+            name,
+            payload: self.payload()?,
+        })
     }
 
     fn payload(&self) -> Result<Payload, Refusal> {

@@ -76,6 +76,40 @@ fn payloads_are_of_the_kind_that_was_sent() {
 }
 
 #[test]
+fn requests_have_a_name_and_a_payload() {
+    let request = |name: &str, payload| Action::Request {
+        name: name.to_owned(),
+        payload,
+    };
+    let longest = "x".repeat(100);
+    for (fields, expected) in [
+        (
+            r#""name":"a/é","data":"t""#.to_owned(),
+            request("a/é", Payload::text("t")),
+        ),
+        (
+            r#""data":null,"name":"n""#.to_owned(),
+            request("n", Payload::json_text("null").unwrap()),
+        ),
+        (
+            r#""encoding":"base64","data":"AA==","name":"n""#.to_owned(),
+            request("n", Payload::binary(vec![0])),
+        ),
+        (
+            format!(r#""name":"{longest}","data":"","channel":7"#),
+            request(&longest, Payload::text("")),
+        ),
+    ] {
+        assert_eq!(
+            action(&format!(r#"{{"type":"request",{fields}}}"#)),
+            expected
+        );
+    }
+    let longer = format!(r#"{{"type":"request","name":"{longest}x","data":1}}"#);
+    assert_eq!(refused(&longer), (None, ErrorCode::BadRequest));
+}
+
+#[test]
 fn what_is_wrong_is_told_with_the_reference() {
     let seven = Some("7".to_owned());
     for (fields, code) in [
@@ -116,6 +150,28 @@ fn what_is_wrong_is_told_with_the_reference() {
         ),
         (
             r#""type":"publish","channel":"a","encoding":"base64","data":1"#,
+            ErrorCode::BadRequest,
+        ),
+        (r#""type":"request","data":1"#, ErrorCode::BadRequest),
+        (r#""type":"request","name":"n""#, ErrorCode::BadRequest),
+        (
+            r#""type":"request","name":1,"data":1"#,
+            ErrorCode::BadRequest,
+        ),
+        (
+            r#""type":"request","name":"","data":1"#,
+            ErrorCode::BadRequest,
+        ),
+        (
+            r#""type":"request","name":"a\nb","data":1"#,
+            ErrorCode::BadRequest,
+        ),
+        (
+            r#""type":"request","name":"eventcast.x","data":1"#,
+            ErrorCode::BadRequest,
+        ),
+        (
+            r#""type":"request","name":"n","encoding":"base64","data":"?""#,
             ErrorCode::BadRequest,
         ),
         (
@@ -179,7 +235,7 @@ proptest! {
         parts in proptest::collection::vec(proptest::sample::select(&[
             "{", "}", "[", "]", ":", ",", "\"", "\\", "null", "1e9", "-0", "\\ud800", "\u{0}",
             "\"type\"", "\"ping\"", "\"publish\"", "\"subscribe\"", "\"channels\"",
-            "\"channel\"", "\"data\"", "\"encoding\"", "\"base64\"", "\"json\"", "\"ref\"", "\"a\"",
+            "\"channel\"", "\"request\"", "\"name\"", "\"data\"", "\"encoding\"", "\"base64\"", "\"json\"", "\"ref\"", "\"a\"",
         ][..]), 0..24),
     ) {
         let _ = decode(&parts.concat());

@@ -42,11 +42,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Exit::Now(end) => return Some(end),
             Exit::PeerClosed(code) => (Step::Finish, WsEnd::PeerClosed { code }),
             Exit::Close(code, reason, end) => {
-                self.say_close(code, reason, cx);
+                self.say_close(code, &reason, cx);
                 (Step::AwaitClose, end)
             }
             Exit::Fail(code, reason) => {
-                self.say_close(code, reason, cx);
+                self.say_close(code, &reason, cx);
                 (Step::Discard, WsEnd::Violation { code })
             }
         };
@@ -140,10 +140,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Pending
     }
 
-    fn say_close(&mut self, code: CloseCode, reason: &'static str, cx: &mut Context<'_>) {
+    fn say_close(&mut self, code: CloseCode, reason: &str, cx: &mut Context<'_>) {
+        let end = reason.floor_char_boundary(MAX_REASON);
         let frame = CloseFrame {
             code: SocketCode::from(code.code()),
-            reason: reason.into(),
+            reason: reason[..end].into(),
         };
         // The queue takes everything, so this fails only when the peer's close was first.
         let _ = self.queue_close(frame, cx);
@@ -172,3 +173,5 @@ impl fmt::Debug for Closing {
 }
 
 const READS: usize = 64;
+/// What a control frame has room for beside the code (RFC 6455 §5.5).
+const MAX_REASON: usize = 123;

@@ -1,18 +1,21 @@
 //! From the client to the session and the handler.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{ChannelSelector, Position, Start, SubscriptionOptions};
+use eventcast_core::{ChannelSelector, Payload, Position, Start, SubscriptionOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::state::{Connection, Exit};
-use crate::codec::{Action, Channels, Rejected, Reply, Request, RequestRef, Subscribe, decode};
+use crate::codec::{
+    Action, Channels, Rejected, Reply, Request, RequestRef, Subscribe, decode, plain_frame,
+};
 use crate::config::Mode;
 use crate::end::CloseCode;
 use crate::handler::ClientHandler;
@@ -26,6 +29,8 @@ pub(super) struct PendingReply {
 
 /// What a handler decided.
 enum Outcome {
+    Answered(Result<Payload, Refusal>),
+    Message(Result<Option<Payload>, Refusal>),
     Published(Result<Position, Refusal>),
     Subscribe(Result<Subscribe, Refusal>),
 }
@@ -35,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// written. Returns how much was done.
     pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
         let mut done = 0;
-        while done < READS && self.poll_pending(cx) {
+        while done < READS && self.poll_pending(cx)? {
             if self.is_full() {
                 return Ok(done);
             }
@@ -52,42 +57,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers the request at hand once its handler is done; `false` while it is not.
-    fn poll_pending(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_pending(&mut self, cx: &mut Context<'_>) -> Result<bool, Exit> {
         let Some(pending) = &mut self.pending else {
-            return true;
+            return Ok(true);
         };
         let Poll::Ready(outcome) = pending.outcome.as_mut().poll(cx) else {
-            return false;
+            return Ok(false);
         };
         let reference = self.pending.take().and_then(|pending| pending.reference);
         let reply = match outcome {
+            Outcome::Message(answer) => return self.send_back(answer).map(|()| true),
+            Outcome::Answered(Ok(payload)) => Reply::Answer(payload),
             Outcome::Published(Ok(id)) => Reply::Published(id),
             Outcome::Subscribe(Ok(request)) => self.subscribe(request),
-            Outcome::Published(Err(refusal)) | Outcome::Subscribe(Err(refusal)) => {
-                Reply::Error(refusal)
-            }
+            Outcome::Answered(Err(refusal))
+            | Outcome::Published(Err(refusal))
+            | Outcome::Subscribe(Err(refusal)) => Reply::Error(refusal),
         };
         self.reply(&reply, reference.as_ref());
-        true
+        Ok(true)
+    }
+
+    /// Plain mode has no form for errors: a message that is refused ends the connection.
+    fn send_back(&mut self, answer: Result<Option<Payload>, Refusal>) -> Result<(), Exit> {
+        let payload = answer.map_err(|refusal| unsupported(refusal.into_message()))?;
+        for part in payload.iter().flat_map(plain_frame) {
+            self.queue.push(part);
+        }
+        Ok(())
     }
 
     fn receive(&mut self, message: Message, cx: &mut Context<'_>) -> Result<(), Exit> {
-        match message {
-            Message::Text(text) if self.config.mode() == Mode::Json => {
+        match (message, self.config.mode()) {
+            (Message::Text(text), Mode::Json) => {
                 self.request(&text);
                 Ok(())
             }
-            Message::Text(_) => Err(unsupported("plain mode takes no messages")),
-            Message::Binary(_) => Err(unsupported("requests are text messages")),
-            Message::Close(frame) => {
+            (Message::Binary(_), Mode::Json) => {
+                Err(unsupported("requests are text messages".into()))
+            }
+            (Message::Text(text), Mode::Plain) => {
+                self.plain_message(Payload::text(text.as_str()));
+                Ok(())
+            }
+            (Message::Binary(bytes), Mode::Plain) => {
+                self.plain_message(Payload::binary(bytes));
+                Ok(())
+            }
+            (Message::Close(frame), _) => {
                 let code = frame.map(|frame| frame.code.into());
                 // That its answer ends the socket is no news.
                 let _ = self.queue_answers(cx);
                 Err(Exit::PeerClosed(code))
             }
-            Message::Ping(_) => self.queue_answers(cx).map_err(|error| failure(&error)),
-            Message::Pong(_) | Message::Frame(_) => Ok(()),
+            (Message::Ping(_), _) => self.queue_answers(cx).map_err(|error| failure(&error)),
+            (Message::Pong(_) | Message::Frame(_), _) => Ok(()),
         }
+    }
+
+    fn plain_message(&mut self, payload: Payload) {
+        let handler = Arc::clone(&self.handler);
+        self.pending = Some(PendingReply {
+            reference: None,
+            outcome: Box::pin(async move { Outcome::Message(handler.message(payload).await) }),
+        });
     }
 
     fn request(&mut self, text: &str) {
@@ -106,6 +139,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Action::Publish { channel, event } => {
                 Box::pin(async move { Outcome::Published(handler.publish(channel, event).await) })
+            }
+            Action::Request { name, payload } => {
+                Box::pin(async move { Outcome::Answered(handler.request(&name, payload).await) })
             }
             Action::Subscribe(request) => {
                 Box::pin(async move { Outcome::Subscribe(authorize(&*handler, request).await) })
@@ -173,15 +209,15 @@ pub(super) fn failure(error: &Error) -> Exit {
     match error {
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Exit::vanished(),
         Error::Protocol(_) | Error::AttackAttempt => {
-            Exit::Fail(CloseCode::ProtocolError, "protocol error")
+            Exit::Fail(CloseCode::ProtocolError, "protocol error".into())
         }
-        Error::Capacity(_) => Exit::Fail(CloseCode::TooLarge, "message too large"),
-        Error::Utf8(_) => Exit::Fail(CloseCode::InvalidData, "not UTF-8"),
+        Error::Capacity(_) => Exit::Fail(CloseCode::TooLarge, "message too large".into()),
+        Error::Utf8(_) => Exit::Fail(CloseCode::InvalidData, "not UTF-8".into()),
         _ => Exit::vanished(),
     }
 }
 
-fn unsupported(reason: &'static str) -> Exit {
+fn unsupported(reason: Cow<'static, str>) -> Exit {
     Exit::Fail(CloseCode::Unsupported, reason)
 }
 

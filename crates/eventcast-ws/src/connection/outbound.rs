@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match (delivery, self.config.mode()) {
             (Delivery::Gap(Gap { reason, .. }), Mode::Plain) => Err(Exit::Close(
                 CloseCode::Gap,
-                gap_reason(*reason),
+                gap_reason(*reason).into(),
                 WsEnd::Gap(*reason),
             )),
             (Delivery::End(end), _) => {
@@ -63,7 +63,7 @@ fn session_end(end: End) -> Exit {
         End::Slow | End::TooManyChannels => (CloseCode::TryAgainLater, end.as_str()),
         _ => (CloseCode::GoingAway, "closed"),
     };
-    Exit::Close(code, reason, WsEnd::Session(end))
+    Exit::Close(code, reason.into(), WsEnd::Session(end))
 }
 
 fn gap_reason(reason: GapReason) -> &'static str {

@@ -1,5 +1,6 @@
 //! The connection's state and its poll function.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -84,12 +85,12 @@ pub struct Connection<S> {
 }
 
 /// How an open connection stops being one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Exit {
     /// Close with a code and await the peer's close.
-    Close(CloseCode, &'static str, WsEnd),
+    Close(CloseCode, Cow<'static, str>, WsEnd),
     /// What the peer sends makes no sense any more: close with a code and read no further.
-    Fail(CloseCode, &'static str),
+    Fail(CloseCode, Cow<'static, str>),
     /// There is nobody to tell.
     Now(WsEnd),
     /// The peer has closed and its answer is queued.

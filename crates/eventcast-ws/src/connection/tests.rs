@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use eventcast_core::{Event, Hub, Sleep, Timer};
+use async_trait::async_trait;
+use eventcast_core::{ChannelName, Event, Hub, Payload, Position, Sleep, Timer};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::{AsyncWrite, DuplexStream};
 
 use super::{Connection, serve};
-use crate::config::WsConfig;
-use crate::handler::SubscribeOnly;
+use crate::config::{Mode, WsConfig};
+use crate::handler::{ClientHandler, SubscribeOnly};
+use crate::refusal::Refusal;
 use crate::upgrade::UpgradedConnection;
 
 struct Never;
@@ -75,6 +77,47 @@ fn a_flood_of_requests_that_are_not_read_back_is_bounded() {
     let limit = WsConfig::new().max_queued();
     let held = connection.queue.len();
     assert!((limit..limit + 1000).contains(&held), "{held}");
+}
+
+struct SendBack;
+
+#[async_trait]
+impl ClientHandler for SendBack {
+    async fn authorize_subscribe(&self, _: &ChannelName) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn publish(&self, _: ChannelName, _: Event) -> Result<Position, Refusal> {
+        unreachable!("plain mode publishes nothing")
+    }
+
+    async fn message(&self, message: Payload) -> Result<Option<Payload>, Refusal> {
+        Ok(Some(message))
+    }
+}
+
+#[test]
+fn a_flood_of_messages_whose_echo_is_not_read_is_bounded() {
+    let hub = Hub::new();
+    let (mut peer, theirs) = tokio::io::duplex(4096);
+    let config = WsConfig::new().with_mode(Mode::Plain);
+    let session = hub.subscribe("a").unwrap();
+    let mut connection = serve(theirs, session, Arc::new(SendBack), Arc::new(Never), config);
+    // The mask is zero.
+    let mut flood = vec![0x82, 0x80 | 126, 0x20, 0, 0, 0, 0, 0];
+    flood.resize(8 + 0x2000, 7);
+    let mut cx = Context::from_waker(Waker::noop());
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 100 {
+        match Pin::new(&mut peer).poll_write(&mut cx, &flood[sent..]) {
+            Poll::Ready(count) => (sent, refused) = ((sent + count.unwrap()) % flood.len(), 0),
+            Poll::Pending => refused += 1,
+        }
+        poll(&mut connection);
+    }
+    let limit = config.max_queued();
+    let held = connection.queue.len();
+    assert!((limit..limit + flood.len()).contains(&held), "{held}");
 }
 
 #[test]

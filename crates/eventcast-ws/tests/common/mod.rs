@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eventcast_core::{
-    ChannelName, Epoch, Event, Hub, HubConfig, Position, Retention, Session, Sleep, Start, Timer,
+    ChannelName, Epoch, Event, Hub, HubConfig, Payload, Position, Retention, Session, Sleep, Start,
+    Timer,
 };
 use eventcast_ws::{ClientHandler, ErrorCode, Refusal, SubscribeOnly, WsConfig, WsEnd, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -55,6 +56,39 @@ impl ClientHandler for Publishing {
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal> {
         self.authorize_subscribe(&channel).await?;
         Ok(self.0.publish(channel, event).await?)
+    }
+}
+
+/// Answers requests, and sends plain messages back, but for the text `none` and what it refuses.
+pub struct Answering;
+
+#[async_trait]
+impl ClientHandler for Answering {
+    async fn authorize_subscribe(&self, _: &ChannelName) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn publish(&self, _: ChannelName, _: Event) -> Result<Position, Refusal> {
+        Err(Refusal::new(ErrorCode::Forbidden, "no"))
+    }
+
+    async fn request(&self, name: &str, payload: Payload) -> Result<Payload, Refusal> {
+        match name {
+            "echo" => Ok(payload),
+            "late" => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(payload)
+            }
+            _ => Err(Refusal::new(ErrorCode::RateLimited, "not now")),
+        }
+    }
+
+    async fn message(&self, message: Payload) -> Result<Option<Payload>, Refusal> {
+        let text = message.as_str().unwrap_or_default();
+        if let Some(reason) = text.strip_prefix("refuse ") {
+            return Err(Refusal::new(ErrorCode::BadRequest, reason.to_owned()));
+        }
+        Ok((text != "none").then_some(message))
     }
 }
 
