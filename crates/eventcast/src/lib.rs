@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod client;
 mod config;
+mod cors;
 mod history;
 mod origin;
 mod problem;
@@ -15,6 +16,7 @@ mod service;
 mod subscribe;
 mod target;
 mod timer;
+mod upload;
 
 pub use access::{Authorizer, Denied, Permissions, SubscribeOnly};
 pub use body::ResponseBody;

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use eventcast_core::{End, Hub};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -16,6 +16,7 @@ use http_body::Body;
 use crate::access::Permissions;
 use crate::body::ResponseBody;
 use crate::config::ServiceConfig;
+use crate::cors::{allow_origin, preflight};
 use crate::history::history;
 use crate::origin::Verdict;
 use crate::problem::Problem;
@@ -234,44 +235,6 @@ pub(crate) fn json_response(document: String) -> Response<ResponseBody> {
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn preflight() -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(Bytes::new()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    let allow: [(HeaderName, &'static str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
-        (
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "Authorization, Content-Type, Event-Type, Idempotency-Key, Last-Event-ID",
-        ),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
-    ];
-    for (name, value) in allow {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// Tells the browser that a page of this origin may read the response. An origin that is on the
-/// list by name may send its cookies along; with `*` nobody may.
-fn allow_origin(allowed: &str, headers: &mut HeaderMap) {
-    let Ok(origin) = HeaderValue::from_str(allowed) else {
-        return;
-    };
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("Retry-After"),
-    );
-    if allowed != "*" {
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            HeaderValue::from_static("true"),
-        );
-    }
 }
 
 impl<B> tower_service::Service<Request<B>> for EventService
