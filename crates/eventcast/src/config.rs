@@ -10,6 +10,7 @@ use http::request::Parts;
 
 use crate::access::{Authorizer, SubscribeOnly};
 use crate::origin::AllowedOrigins;
+use crate::request::RequestHandler;
 
 /// An [`EventService`](crate::EventService)'s settings. By default everybody may subscribe,
 /// nobody may publish over the network, and only pages of the same origin may do either.
@@ -32,6 +33,8 @@ pub struct ServiceConfig {
     pub(crate) max_message: usize,
     pub(crate) origins: AllowedOrigins,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) request_handler: Option<Arc<dyn RequestHandler>>,
+    pub(crate) request_timeout: Duration,
     pub(crate) fallback: Option<Arc<Fallback>>,
 }
 
@@ -48,6 +51,8 @@ impl ServiceConfig {
             max_message: 1 << 20,
             origins: AllowedOrigins::same_origin(),
             authorizer: Arc::new(SubscribeOnly),
+            request_handler: None,
+            request_timeout: Duration::from_secs(30),
             fallback: None,
         }
     }
@@ -73,7 +78,7 @@ impl ServiceConfig {
         self
     }
 
-    /// How long the body of a publish may take to arrive, 30 seconds by default.
+    /// How long the body of a publish or request may take to arrive, 30 seconds by default.
     pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
         self
@@ -95,6 +100,25 @@ impl ServiceConfig {
     /// Who may do what; [`SubscribeOnly`] by default.
     pub fn with_authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.authorizer = Arc::new(authorizer);
+        self
+    }
+
+    /// Answers what clients ask: `request` over WebSocket, `POST /requests/{name}` otherwise. By
+    /// default nothing is answered, and those paths are not the service's.
+    ///
+    /// With a handler each WebSocket keeps the head of its handshake, a kibibyte or so.
+    pub fn with_request_handler(mut self, handler: impl RequestHandler) -> Self {
+        self.request_handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// How long the [handler](Self::with_request_handler) may take for a request, 30 seconds by
+    /// default; then its future is dropped, and the client is told `timeout`, or 504.
+    ///
+    /// Too short refuses what would have been answered a moment later, and may have taken effect;
+    /// too long lets one request hold up all that a WebSocket's client sends after it.
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
         self
     }
 
@@ -122,6 +146,7 @@ impl fmt::Debug for ServiceConfig {
             .field("retry", &self.retry)
             .field("write_timeout", &self.write_timeout)
             .field("body_timeout", &self.body_timeout)
+            .field("request_timeout", &self.request_timeout)
             .field("max_message", &self.max_message)
             .field("origins", &self.origins)
             .finish_non_exhaustive()

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use eventcast_core::{NameError, PublishError, SubscribeError};
+use eventcast_ws::{ErrorCode, Refusal};
 use http::header::{
     ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -120,6 +121,32 @@ impl From<PublishError> for Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the event was not stored",
             ),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code() {
+            ErrorCode::BadChannel
+            | ErrorCode::BadEvent
+            | ErrorCode::BadRequest
+            | ErrorCode::TooManyChannels => StatusCode::BAD_REQUEST,
+            ErrorCode::Completed => StatusCode::CONFLICT,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let problem = Self::new(status, refusal.message().to_owned());
+        match refusal.code() {
+            ErrorCode::RateLimited | ErrorCode::Unavailable => {
+                problem.with_header(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS))
+            }
+            _ => problem,
         }
     }
 }

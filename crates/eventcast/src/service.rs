@@ -22,6 +22,7 @@ use crate::origin::Verdict;
 use crate::problem::Problem;
 use crate::publish::publish;
 use crate::registry::{Registry, Transport};
+use crate::request::answer;
 use crate::subscribe::subscribe;
 use crate::target::{Query, Target};
 use crate::timer::TokioTimer;
@@ -35,6 +36,7 @@ use crate::timer::TokioTimer;
 /// | the same with `Upgrade: websocket` | a WebSocket |
 /// | `POST /channels/{channel}` | publishes the body |
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
+/// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
 /// | `GET /healthz` | 200 while it takes new sessions |
 ///
 /// Parameters of a subscription: `channel` (repeatable; `orders/*` for all channels whose names
@@ -145,11 +147,15 @@ impl EventService {
     where
         B: Body<Data: Buf + Send> + Send,
     {
-        let Some(target) = Target::find(request.method(), request.uri().path()) else {
+        let config = &self.shared.config;
+        let found = Target::find(request.method(), request.uri().path());
+        // Without a handler these paths are not the service's.
+        let taken = config.request_handler.is_some() || !Target::is_request(request.uri().path());
+        let Some(target) = found.filter(|_| taken) else {
             return self.elsewhere(&request.into_parts().0);
         };
         let (parts, body) = request.into_parts();
-        let verdict = self.shared.config.origins.judge(&parts);
+        let verdict = config.origins.judge(&parts);
         let is_preflight = parts.method == Method::OPTIONS;
         let mut response = match (target, &verdict) {
             (Err(problem), _) => problem.into_response(),
@@ -199,6 +205,11 @@ impl EventService {
                 subscribe(&self.shared, permissions, parts, &query)
             }
             Target::Events => Err(Problem::method_not_allowed("GET, HEAD")),
+            Target::Request(name) if parts.method == Method::POST => {
+                let permissions = self.permissions(&parts).await?;
+                answer(&self.shared, &permissions, &name, &parts, body).await
+            }
+            Target::Request(_) => Err(Problem::method_not_allowed("POST")),
             Target::Health => Ok(self.health(&parts)),
         }
     }

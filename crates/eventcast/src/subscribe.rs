@@ -29,9 +29,9 @@ pub(crate) fn subscribe(
     if !query.channels.iter().all(|c| permissions.may_select(c)) {
         return Err(Denied::Forbidden.into());
     }
-    let mut request = Request::from_parts(parts, ());
+    let request = Request::from_parts(parts, ());
     if eventcast_ws::is_upgrade(&request) {
-        return websocket(shared, permissions, &mut request, query);
+        return websocket(shared, permissions, request, query);
     }
     if query.channels.is_empty() {
         return Err(Problem::bad_request(
@@ -90,10 +90,10 @@ fn is_one_channel(channels: &[ChannelSelector]) -> bool {
 fn websocket(
     shared: &Arc<Shared>,
     permissions: Permissions,
-    request: &mut Request<()>,
+    mut request: Request<()>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let (response, mut upgrade) = eventcast_ws::upgrade(request).map_err(handshake_problem)?;
+    let (response, mut upgrade) = eventcast_ws::upgrade(&mut request).map_err(handshake_problem)?;
     let agreed = response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL);
     if !agreed && query.format == Some(Format::Plain) {
         upgrade = upgrade.with_mode(Mode::Plain);
@@ -114,7 +114,7 @@ fn websocket(
         .with_write_timeout(shared.config.write_timeout)
         .with_retry(spread(shared.config.retry))
         .with_max_message(shared.config.max_message);
-    let client = Arc::new(Client::new(shared.hub.clone(), permissions));
+    let client = Arc::new(Client::new(shared, permissions, request));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
     tokio::spawn(async move {
         connection.await;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::str::FromStr;
 
 use eventcast_core::{
-    ChannelName, ChannelSelector, HistoryQuery, ParseOptionError, Position, SlowPolicy, Start,
+    ChannelName, ChannelSelector, EventName, HistoryQuery, ParseOptionError, Position, SlowPolicy,
+    Start,
 };
 use http::Method;
 use http::request::Parts;
@@ -19,15 +20,24 @@ pub(crate) enum Target {
     Events,
     History(ChannelName),
     Health,
+    Request(String),
 }
 
 impl Target {
+    /// Whether a path is that of a request, valid or not.
+    pub(crate) fn is_request(path: &str) -> bool {
+        path.starts_with(REQUESTS)
+    }
+
     /// The resource at a path; `None` for paths that are not the service's.
     pub(crate) fn find(method: &Method, path: &str) -> Option<Result<Self, Problem>> {
         match path {
             "/events" => Some(Ok(Self::Events)),
             "/healthz" => Some(Ok(Self::Health)),
             _ => {
+                if let Some(name) = path.strip_prefix(REQUESTS) {
+                    return Some(request_name(name).map(Self::Request));
+                }
                 let name = path.strip_prefix("/channels/")?;
                 // A name's own slashes may come as they are, and it may even end like this.
                 match name.strip_suffix("/history") {
@@ -40,10 +50,20 @@ impl Target {
 }
 
 fn channel(encoded: &str) -> Result<ChannelName, Problem> {
-    let name = percent_decode_str(encoded)
+    Ok(ChannelName::new(&decoded(encoded)?)?)
+}
+
+fn request_name(encoded: &str) -> Result<String, Problem> {
+    let name = decoded(encoded)?;
+    // The same rules, so that names of the hub's own stay free.
+    EventName::new(&name)?;
+    Ok(name.into_owned())
+}
+
+fn decoded(encoded: &str) -> Result<Cow<'_, str>, Problem> {
+    percent_decode_str(encoded)
         .decode_utf8()
-        .map_err(|_| Problem::bad_request("the channel's name is not UTF-8"))?;
-    Ok(ChannelName::new(&name)?)
+        .map_err(|_| Problem::bad_request("the name in the path is not UTF-8"))
 }
 
 /// The query of a subscription or publish. Parameters that are not known are left alone.
@@ -155,6 +175,7 @@ fn choice(name: &str, choices: &str) -> Problem {
     Problem::bad_request(detail)
 }
 
+const REQUESTS: &str = "/requests/";
 /// How many events a page of history has, unless the client says.
 const PAGE: usize = 100;
 
@@ -194,6 +215,12 @@ mod tests {
                 .is_err()
         );
         assert!(Target::find(&Method::GET, "/channel").is_none());
+        let request = Target::find(&Method::POST, "/requests/a%20b/c").unwrap();
+        assert!(matches!(request, Ok(Target::Request(name)) if name == "a b/c"));
+        for bad in ["", "%ff", "%0A", "eventcast.x"] {
+            let path = format!("/requests/{bad}");
+            assert!(Target::find(&Method::POST, &path).unwrap().is_err());
+        }
     }
 
     #[test]
