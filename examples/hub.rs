@@ -6,6 +6,8 @@
 //! ```
 //! and open the address it prints. `--help` lists its flags.
 
+#[path = "hub/echo.rs"]
+mod echo;
 #[path = "hub/local.rs"]
 mod local;
 #[path = "hub/options.rs"]
@@ -14,6 +16,7 @@ mod options;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use eventcast::{EventService, Hub, HubConfig, Server};
@@ -21,6 +24,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 
+use crate::echo::Echo;
 use crate::local::LocalPublish;
 use crate::options::{HELP, Options};
 
@@ -49,10 +53,15 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
             .with_max_payload(options.max_message)
             .with_shards(std::thread::available_parallelism().map_or(1, usize::from)),
     );
+    let echo = options.echo.then(|| Arc::new(Echo::new(hub.clone())));
+    let answering = echo.clone();
     let config = options
         .service
         .with_authorizer(LocalPublish::new(options.listen, options.allow_hosts))
-        .with_fallback(page);
+        .with_fallback(move |request| match &answering {
+            Some(echo) if request.uri.path() == "/echo" => Some(echo.answer(request)),
+            _ => page(request),
+        });
     let server = Server::bind(options.listen, EventService::new(hub, config))
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?
@@ -69,7 +78,13 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
          publish  curl -d hello '{url}/channels/news'\n\
          resume   curl -N -H 'Last-Event-ID: ID' '{url}/events?channel=news'\n"
     )?;
+    if echo.is_some() {
+        writeln!(io::stdout(), "echo     websocat ws://{address}/echo\n")?;
+    }
     server.run(shutdown).await;
+    if let Some(echo) = echo {
+        echo.end().await;
+    }
     Ok(())
 }
 

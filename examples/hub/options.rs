@@ -25,10 +25,12 @@ Usage: hub [OPTIONS]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
   --allow-host NAME          requests to this host name may publish, too; repeatable
+  --echo                     WebSockets at /echo get every message back, up to 16 MiB each
   --help                     this text
 
 Everybody may subscribe. Publishing is open to this machine only: the hub has to listen on a
-loopback address, and the request has to name a loopback host and come through no proxy.";
+loopback address, and the request has to name a loopback host and come through no proxy. The echo
+answers everybody, pages of any origin included.";
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
@@ -37,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) server: ServerConfig,
     pub(crate) max_message: usize,
     pub(crate) allow_hosts: Vec<String>,
+    pub(crate) echo: bool,
 }
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
             server: ServerConfig::new(),
             max_message: 1 << 20,
             allow_hosts: Vec::new(),
+            echo: false,
         };
         let mut origins = AllowedOrigins::same_origin();
         let mut parser = lexopt::Parser::from_iter(arguments);
@@ -95,6 +99,7 @@ impl Options {
                     options.service = options.service.with_max_message(options.max_message);
                 }
                 "allow-origin" => origins = origins.and(value::<String>(&mut parser, &flag)?),
+                "echo" => options.echo = true,
                 "allow-host" => options.allow_hosts.push(value(&mut parser, &flag)?),
                 _ => return Err(with_hint(Long(&flag).unexpected())),
             }

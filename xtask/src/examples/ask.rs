@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{START, listening};
 use crate::failure::{Failure, Result, While as _};
 use crate::process::Running;
-use crate::wire::{Response, Url, WebSocket, get, post};
+use crate::wire::{Message, Response, Url, WebSocket, get, post};
 
 /// How long one exchange may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ pub(super) fn counts_over_sse(running: &mut Running) -> Result {
 /// Its WebSocket carries events with ids, without anybody else publishing.
 pub(super) fn counts_over_websocket(running: &mut Running) -> Result {
     let url = events(&listening(running, &["ws", "http"])?);
-    let mut socket = WebSocket::open(&url, "eventcast.v1+json", ANSWER)?;
+    let mut socket = WebSocket::open(&url, Some("eventcast.v1+json"), ANSWER)?;
     loop {
         let message = socket.text()?;
         // Only an event has an id and no type.
@@ -45,6 +45,27 @@ pub(super) fn counts_over_websocket(running: &mut Running) -> Result {
             return Ok(());
         }
     }
+}
+
+/// What it is sent comes back, in order and with its opcode.
+pub(super) fn sends_back(running: &mut Running) -> Result {
+    let url = listening(running, &["ws"])?;
+    echoes(&url)
+}
+
+fn echoes(url: &Url) -> Result {
+    let mut socket = WebSocket::open(url, None, ANSWER)?;
+    let messages = [Message::Text("hello".into()), Message::Binary(vec![0, 255])];
+    for message in &messages {
+        socket.send(message)?;
+    }
+    for sent in messages {
+        let came = socket.message()?;
+        if came != sent {
+            return Err(Failure::new(format!("{sent:?} came back as {came:?}")));
+        }
+    }
+    Ok(())
 }
 
 /// Its finite channel is told to its end, and who has seen that is told not to come back.
@@ -83,7 +104,7 @@ pub(super) fn joins_its_stream(running: &mut Running) -> Result {
     Ok(())
 }
 
-/// It is healthy, serves its page, delivers what is published, and stops when told.
+/// It is healthy, serves its page and its echo, delivers what is published, and stops when told.
 pub(super) fn hub(running: &mut Running) -> Result {
     let hub = listening(running, &["http"])?;
     get(&hub.with_target("/healthz"), "*/*", ANSWER)?
@@ -96,6 +117,8 @@ pub(super) fn hub(running: &mut Running) -> Result {
     if !page.text()?.contains("<html") {
         return Err(Failure::new("GET / is not an HTML page"));
     }
+
+    echoes(&hub.with_target("/echo")).during("/echo")?;
 
     let mut stream = event_stream(&hub.with_target("/events?channel=news"))?;
     stream.wait_for("event: eventcast.open")?;

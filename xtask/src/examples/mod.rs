@@ -27,6 +27,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
         args: &[],
         ask: ask::ends_by_itself,
     },
+    ECHO,
     Example {
         name: "hello_sse",
         args: &[],
@@ -50,9 +51,15 @@ pub(crate) const EXAMPLES: &[Example] = &[
     },
 ];
 
+const ECHO: Example = Example {
+    name: "echo",
+    args: &[],
+    ask: ask::sends_back,
+};
+
 const HUB: Example = Example {
     name: "hub",
-    args: &["--listen", "127.0.0.1:0"],
+    args: &["--listen", "127.0.0.1:0", "--echo"],
     ask: ask::hub,
 };
 
@@ -72,6 +79,13 @@ impl Example {
         }
         Running::start(self.name, &mut command)
     }
+}
+
+/// The echo example, and where it listens.
+pub(crate) fn start_echo(workspace: &Workspace) -> Result<(Running, Url)> {
+    let running = ECHO.start(workspace)?;
+    let url = listening(&running, &["ws"])?;
+    Ok((running, url))
 }
 
 /// The hub example, and where it listens.

@@ -6,7 +6,7 @@ mod http;
 mod websocket;
 
 pub(crate) use self::http::{Response, get, post};
-pub(crate) use self::websocket::WebSocket;
+pub(crate) use self::websocket::{Message, WebSocket};
 
 /// An address that an example printed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A WebSocket that only listens.
+//! A WebSocket client.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 const TEXT: u8 = 0x1;
+const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 
 #[derive(Debug)]
@@ -19,16 +20,25 @@ pub(crate) struct WebSocket {
     connection: Connection,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
 impl WebSocket {
     /// Shakes hands; `limit` is for all that is read afterwards too.
-    pub(crate) fn open(url: &Url, protocol: &str, limit: Duration) -> Result<Self> {
+    pub(crate) fn open(url: &Url, protocol: Option<&str>, limit: Duration) -> Result<Self> {
         let Url { authority, target } = url;
+        let offer = protocol.map_or_else(String::new, |protocol| {
+            format!("Sec-WebSocket-Protocol: {protocol}\r\n")
+        });
         let mut connection = Connection::open(authority, limit)?;
         connection.write(
             format!(
                 "GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\n\
                  Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
-                 Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
+                 {offer}\r\n"
             )
             .as_bytes(),
         )?;
@@ -39,11 +49,11 @@ impl WebSocket {
             return Err(Failure::new(format!("{target} was not upgraded: {head}")));
         }
         for (name, wanted) in [
-            ("sec-websocket-accept", ACCEPT),
+            ("sec-websocket-accept", Some(ACCEPT)),
             ("sec-websocket-protocol", protocol),
         ] {
             let given = header(&head, name);
-            if given != Some(wanted) {
+            if given != wanted {
                 return Err(Failure::new(format!(
                     "{target}: {name} is {given:?}, not {wanted:?}"
                 )));
@@ -52,9 +62,32 @@ impl WebSocket {
         Ok(Self { connection })
     }
 
-    /// The next text message; others are passed over. A message in several
-    /// frames comes in as many parts.
+    /// Sends a message of at most 125 bytes.
+    pub(crate) fn send(&mut self, message: &Message) -> Result {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (TEXT, text.as_bytes()),
+            Message::Binary(bytes) => (BINARY, &bytes[..]),
+        };
+        let length = u8::try_from(payload.len()).ok().filter(|len| *len <= 125);
+        let length = length.ok_or_else(|| Failure::new("a message that is too long to send"))?;
+        let mask = [0x1f, 0x2e, 0x3d, 0x4c];
+        let mut frame = vec![0x80 | opcode, 0x80 | length];
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
+        self.connection.write(&frame)
+    }
+
+    /// The next text message; others are passed over.
     pub(crate) fn text(&mut self) -> Result<String> {
+        loop {
+            if let Message::Text(text) = self.message()? {
+                return Ok(text);
+            }
+        }
+    }
+
+    /// The next message. One in several frames comes in as many parts.
+    pub(crate) fn message(&mut self) -> Result<Message> {
         loop {
             let start = self.connection.read_exactly(2)?;
             if start[1] & 0x80 != 0 {
@@ -67,7 +100,11 @@ impl WebSocket {
             };
             let payload = self.connection.read_exactly(length)?;
             match start[0] & 0x0f {
-                TEXT => return String::from_utf8(payload).during("a text message"),
+                TEXT => {
+                    let text = String::from_utf8(payload).during("a text message")?;
+                    return Ok(Message::Text(text));
+                }
+                BINARY => return Ok(Message::Binary(payload)),
                 CLOSE => return Err(Failure::new("the server closed the WebSocket")),
                 _ => {}
             }
