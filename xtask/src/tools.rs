@@ -7,9 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::steps::Options;
 use crate::workspace::{Workspace, output, run};
 
-/// Where `tool` is. Installs the Debian package that has it when it is missing
-/// and that is allowed: by `--install`, by `CI=true`, or because root of a
-/// Debian system runs this.
+/// Where `tool` is. [Installs](install) the Debian package that has it when it is missing.
 pub(crate) fn ensure(
     workspace: &Workspace,
     options: &Options,
@@ -19,20 +17,32 @@ pub(crate) fn ensure(
     if let Some(found) = find(tool) {
         return Ok(found);
     }
+    install(workspace, options, &format!("`{tool}`"), &[debian_package])?;
+    find(tool).ok_or_else(|| {
+        Failure::new(format!(
+            "`{tool}` is still missing after installing {debian_package}"
+        ))
+    })
+}
+
+/// Installs Debian packages where that is allowed: by `--install`, by `CI=true`, or because root of
+/// a Debian system runs this. Fails with the command to run where it is not.
+fn install(workspace: &Workspace, options: &Options, what: &str, packages: &[&str]) -> Result {
     let root = output(workspace.command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let debian = Path::new("/etc/debian_version").exists();
     let ci = env::var_os("CI").is_some_and(|value| value == "true");
-    let by_hand = format!("sudo apt-get update && sudo apt-get install -y {debian_package}");
+    let by_hand = format!(
+        "sudo apt-get update && sudo apt-get install -y {}",
+        packages.join(" ")
+    );
     if !debian || !(options.install || ci || root) {
         return Err(Failure::new(format!(
-            "`{tool}` is not installed; run: {by_hand}"
+            "{what} is not installed; run: {by_hand}"
         )));
     }
-    println!("`{tool}` is not installed: installing the Debian package {debian_package}");
-    for args in [
-        &["update"][..],
-        &["install", "-y", "--no-install-recommends", debian_package],
-    ] {
+    println!("{what} is not installed: installing {}", packages.join(" "));
+    let flags = ["install", "-y", "--no-install-recommends"];
+    for args in [&["update"][..], &[&flags[..], packages].concat()] {
         let mut command = if root {
             workspace.command("apt-get")
         } else {
@@ -45,11 +55,7 @@ pub(crate) fn ensure(
             .args(args)
             .env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    find(tool).ok_or_else(|| {
-        Failure::new(format!(
-            "`{tool}` is still missing after installing {debian_package}"
-        ))
-    })
+    Ok(())
 }
 
 /// The npm package in `folder`, fetched unless it is there.
@@ -77,6 +83,53 @@ pub(crate) fn ensure_npm(
         .arg(folder)
         .arg(format!("{package}@{version}")))
 }
+
+/// A Python that has the package of PyPI, in an environment of its own under `target/tools`; made
+/// unless it is there.
+pub(crate) fn ensure_pip(
+    workspace: &Workspace,
+    options: &Options,
+    package: &str,
+    version: &str,
+) -> Result<PathBuf> {
+    let folder = workspace.target(&format!("tools/{package}-{version}"));
+    let python = folder.join("bin/python");
+    let import = format!("import {package}");
+    let mut imports = workspace.command(&python);
+    if python.is_file() && output(imports.args(["-c", &import])).is_ok() {
+        return Ok(python);
+    }
+    let system = ensure_python(workspace, options)?;
+    run(workspace
+        .command(system)
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    run(workspace
+        .command(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
+        .arg(format!("{package}=={version}")))?;
+    Ok(python)
+}
+
+/// A Python of the system that can make environments.
+fn ensure_python(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
+    let suitable = || {
+        let python = find("python3")?;
+        let mut command = workspace.command(&python);
+        output(command.args(["-c", PYTHON_IS_SUITABLE])).ok()?;
+        Some(python)
+    };
+    if let Some(python) = suitable() {
+        return Ok(python);
+    }
+    let what = "Python 3.10 or later with `venv`";
+    install(workspace, options, what, &["python3", "python3-venv"])?;
+    suitable().ok_or_else(|| Failure::new(format!("this system's packages do not provide {what}")))
+}
+
+const PYTHON_IS_SUITABLE: &str =
+    "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
 
 fn find(tool: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)

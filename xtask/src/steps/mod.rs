@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test` and what runs them.
 
+mod autobahn;
 mod browser;
 mod code;
 mod docs;
@@ -77,6 +78,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "examples",
         about: "every example is started and asked something",
         run: examples::run,
+    },
+    Step {
+        name: "autobahn",
+        about: "the Autobahn suite's WebSocket cases against the echo example",
+        run: autobahn::run,
     },
     Step {
         name: "soak",
