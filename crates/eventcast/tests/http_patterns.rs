@@ -15,7 +15,10 @@ async fn a_stream_has_channels_that_are_created_later_each_in_its_envelope() {
     let server = TestServer::open().await;
     let mut stream = server.stream("/events?channel=orders/*").await;
     let opening = stream.block().await;
-    assert!(opening.contains("{\"channels\":[\"orders/*\"]"), "{opening}");
+    assert!(
+        opening.contains("{\"channels\":[\"orders/*\"]"),
+        "{opening}"
+    );
     server.publish("orders/1", "a");
     server.publish("news", "b");
     let id = server.publish("orders/2", "c");
@@ -39,16 +42,22 @@ async fn a_websocket_takes_patterns_up_and_lets_them_go() {
     socket.message("open").await;
     server.publish("a/1", "x");
     assert_eq!(socket.json().await["channel"], "a/1");
-    socket.send(r#"{"type":"subscribe","channels":["b/*"],"ref":1}"#).await;
+    socket
+        .send(r#"{"type":"subscribe","channels":["b/*"],"ref":1}"#)
+        .await;
     let reply = socket.json().await;
     assert_eq!(reply["channels"], serde_json::json!(["a/*", "b/*"]));
-    socket.send(r#"{"type":"unsubscribe","channels":["a/*"],"ref":2}"#).await;
+    socket
+        .send(r#"{"type":"unsubscribe","channels":["a/*"],"ref":2}"#)
+        .await;
     let reply = socket.json().await;
     assert_eq!(reply["channels"], serde_json::json!(["b/*"]));
     server.publish("a/1", "not this");
     server.publish("b/1", "this");
     assert_eq!(socket.json().await["data"], "this");
-    socket.send(r#"{"type":"subscribe","channels":["c/*"],"start":"earliest","ref":3}"#).await;
+    socket
+        .send(r#"{"type":"subscribe","channels":["c/*"],"start":"earliest","ref":3}"#)
+        .await;
     let reply = socket.json().await;
     assert_eq!(reply["code"], "bad_request", "{reply}");
 }
@@ -60,18 +69,25 @@ async fn nobody_has_a_pattern_unless_allowed() {
     refused.assert_problem(403);
     let mut socket = WebSocket::open(&server, "/events?channel=a").await;
     socket.message("open").await;
-    socket.send(r#"{"type":"subscribe","channels":["a*"],"ref":1}"#).await;
+    socket
+        .send(r#"{"type":"subscribe","channels":["a*"],"ref":1}"#)
+        .await;
     let reply = socket.json().await;
     assert_eq!(reply["code"], "forbidden", "{reply}");
 
     let own = |_: &http::request::Parts| {
-        Ok(Permissions::subscribe().with_patterns(|pattern| pattern.prefix().starts_with("user/7/")))
+        Ok(Permissions::subscribe()
+            .with_patterns(|pattern| pattern.prefix().starts_with("user/7/")))
     };
     let config = ServiceConfig::new().with_authorizer(own);
     let server = TestServer::start(support::known_ids(), config, ServerConfig::new()).await;
     let wide = server.ask(get("/events?channel=user/*", &[])).await;
     wide.assert_problem(403);
-    server.stream("/events?channel=user/7/*").await.block().await;
+    server
+        .stream("/events?channel=user/7/*")
+        .await
+        .block()
+        .await;
 }
 
 #[tokio::test]
@@ -87,8 +103,14 @@ async fn the_event_filter_holds_for_ephemeral_events() {
     let mut stream = server.stream("/events?channel=room&event=typing").await;
     stream.block().await;
     let named = |name| eventcast::Event::text(name).named(name).unwrap();
-    server.hub.publish_ephemeral("room", named("moved")).unwrap();
-    server.hub.publish_ephemeral("room", named("typing")).unwrap();
+    server
+        .hub
+        .publish_ephemeral("room", named("moved"))
+        .unwrap();
+    server
+        .hub
+        .publish_ephemeral("room", named("typing"))
+        .unwrap();
     let block = stream.block().await;
     assert!(block.contains("data: typing"), "{block}");
 }
