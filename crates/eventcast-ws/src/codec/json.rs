@@ -1,10 +1,7 @@
-//! The JSON envelope, from server to client.
-
-use std::time::Duration;
+//! Deliveries in frames around JSON, and the objects that only WebSocket has.
 
 use eventcast_core::{
-    ChannelSelector, Completed, Delivery, End, Format, FormatId, Gap, HistoryPage, Open, Outcome,
-    PayloadKind, Position, StoredEvent,
+    ChannelSelector, Delivery, End, Format, FormatId, HistoryPage, PayloadKind, Position,
 };
 
 use super::frame::{self, Opcode};
@@ -22,32 +19,12 @@ impl Format for JsonFormat {
 
     fn encode(&self, delivery: &Delivery, out: &mut Vec<u8>) {
         match delivery {
-            Delivery::Completed(end) => message(out, |object| encode_completed(end, object)),
-            Delivery::Conflated(run) => message(out, |object| {
-                object.string("type", "conflated");
-                object.string("channel", run.channel.as_str());
-                object.number("count", Some(run.count));
-            }),
-            Delivery::Ephemeral(event) => {
-                frame::write_text(out, event.payload().len(), |out| event.write_envelope(out));
-            }
-            Delivery::Event(event) => encode_event(event, out),
-            Delivery::Open(open) => message(out, |object| encode_open(open, object)),
-            Delivery::Gap(gap) => message(out, |object| encode_gap(gap, object)),
-            Delivery::Position(position) => {
-                message(out, |object| {
-                    object.string("type", "position");
-                    object.position("id", Some(*position));
-                });
-            }
-            Delivery::End(End::Draining { retry }) => {
-                message(out, |object| {
-                    object.string("type", "draining");
-                    object.millis("retry", *retry);
-                });
-            }
             Delivery::Heartbeat => frame::write(out, Opcode::Ping, b""),
-            _ => {}
+            // The close code tells it.
+            Delivery::End(end) if !matches!(end, End::Draining { .. }) => {}
+            _ => frame::write_text(out, expected_length(delivery), |out| {
+                delivery.write_envelope(out);
+            }),
         }
     }
 }
@@ -64,14 +41,6 @@ impl Object<'_> {
         write_string(self.out, value);
     }
 
-    /// Keys and values that hold nothing to escape.
-    fn verbatim(&mut self, key: &str, value: &[u8]) {
-        self.key(key);
-        self.out.push(b'"');
-        self.out.extend_from_slice(value);
-        self.out.push(b'"');
-    }
-
     pub(crate) fn raw(&mut self, key: &str, value: &[u8]) {
         self.key(key);
         self.out.extend_from_slice(value);
@@ -79,7 +48,7 @@ impl Object<'_> {
 
     pub(crate) fn position(&mut self, key: &str, position: Option<Position>) {
         if let Some(position) = position {
-            self.verbatim(key, position.text().as_bytes());
+            self.string(key, position.text().as_str());
         }
     }
 
@@ -122,16 +91,6 @@ impl Object<'_> {
         self.out.push(b']');
     }
 
-    fn number(&mut self, key: &str, number: Option<u64>) {
-        if let Some(number) = number {
-            self.raw(key, number.to_string().as_bytes());
-        }
-    }
-
-    fn millis(&mut self, key: &str, duration: Option<Duration>) {
-        self.number(key, duration.map(|duration| duration.as_millis() as u64));
-    }
-
     fn key(&mut self, key: &str) {
         self.out.push(self.separator);
         self.separator = b',';
@@ -153,49 +112,22 @@ pub(crate) fn message(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     });
 }
 
-fn encode_event(event: &StoredEvent, out: &mut Vec<u8>) {
+/// Only the guess at the header hangs on it.
+fn expected_length(delivery: &Delivery) -> usize {
+    let Delivery::Event(event) = delivery else {
+        return 0;
+    };
     let payload = event.payload();
     let length = match payload.kind() {
         PayloadKind::Binary => payload.len() / 3 * 4,
         PayloadKind::Json | PayloadKind::Text => payload.len(),
     };
-    frame::write_text(out, length + EVENT_ENVELOPE, |out| {
-        event.write_envelope(out)
-    });
-}
-
-fn encode_open(open: &Open, object: &mut Object<'_>) {
-    object.string("type", "open");
-    object.position("id", open.position);
-    object.channels("channels", &open.channels);
-    object.millis("heartbeat", open.heartbeat);
-    object.millis("retry", open.retry);
-}
-
-fn encode_completed(end: &Completed, object: &mut Object<'_>) {
-    object.string("type", "completed");
-    object.position("id", end.position);
-    object.string("channel", end.channel.as_str());
-    match &end.outcome {
-        Outcome::Complete => object.string("outcome", "complete"),
-        Outcome::Failed(reason) => {
-            object.string("outcome", "failed");
-            object.string("reason", reason);
-        }
-    }
-}
-
-fn encode_gap(gap: &Gap, object: &mut Object<'_>) {
-    object.string("type", "gap");
-    object.position("id", gap.position);
-    object.string("channel", gap.channel.as_str());
-    object.string("reason", gap.reason.as_str());
-    object.number("missed", gap.missed);
+    length + EVENT_ENVELOPE
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string is JSON and a vector takes it");
 }
 
-/// What id, keys and a short channel name come to: only the guess at the header hangs on it.
+/// What id, keys and a short channel name come to.
 const EVENT_ENVELOPE: usize = 60;

@@ -1,5 +1,8 @@
 //! The JSON envelope, which every transport that speaks JSON has in common.
 
+mod delivery;
+mod object;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
