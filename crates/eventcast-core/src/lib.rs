@@ -18,6 +18,7 @@ mod id;
 mod log;
 mod name;
 mod patterns;
+mod pull;
 mod replay;
 mod ring;
 mod selector;
@@ -47,6 +48,7 @@ pub use history::{HistoryPage, HistoryQuery};
 pub use hub::{Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
 pub use name::{ChannelName, EventName, Key, NameError};
+pub use pull::Pull;
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{

@@ -1,7 +1,8 @@
 //! What a connection is told and how often.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use eventcast_core::Pull;
 
 use crate::codec::SseFormat;
 
@@ -39,7 +40,7 @@ impl SseConfig {
     /// Too long, and proxies cut idle connections (many after 60 seconds, some after 30) and a
     /// client that vanished is noticed late; too short only costs traffic.
     pub fn with_heartbeat(mut self, heartbeat: Duration) -> Self {
-        self.heartbeat = heartbeat.max(SHORTEST_HEARTBEAT);
+        self.heartbeat = heartbeat.max(Pull::SHORTEST_HEARTBEAT);
         self
     }
 
@@ -76,13 +77,6 @@ impl SseConfig {
     pub fn format(self) -> SseFormat {
         self.format
     }
-
-    /// The time to tell one connection.
-    pub(crate) fn spread_retry(self) -> Duration {
-        // The standard hasher's keys are the operating system's entropy.
-        let random = RandomState::new().build_hasher().finish();
-        spread(self.retry, random)
-    }
 }
 
 impl Default for SseConfig {
@@ -91,42 +85,13 @@ impl Default for SseConfig {
     }
 }
 
-/// From half of `middle` to one and a half of it, evenly over `random`.
-fn spread(middle: Duration, random: u64) -> Duration {
-    let millis = u64::try_from(middle.as_millis()).unwrap_or(u64::MAX);
-    let share = (u128::from(millis) * u128::from(random)) >> u64::BITS;
-    Duration::from_millis((millis / 2).saturating_add(share as u64))
-}
-
-const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn retry_is_spread_by_half_to_either_side() {
-        let base = Duration::from_secs(2);
-        assert_eq!(spread(base, 0), Duration::from_millis(1000));
-        assert_eq!(spread(base, 1 << 63), Duration::from_millis(2000));
-        assert_eq!(spread(base, u64::MAX), Duration::from_millis(2999));
-        assert_eq!(spread(Duration::ZERO, u64::MAX), Duration::ZERO);
-        assert_eq!(
-            spread(Duration::MAX, u64::MAX),
-            Duration::from_millis(u64::MAX)
-        );
-    }
-
-    #[test]
-    fn connections_are_told_different_times() {
-        let config = SseConfig::new().with_retry(Duration::from_secs(1000));
-        let first = config.spread_retry();
-        assert!((0..10).any(|_| config.spread_retry() != first));
-    }
-
-    #[test]
     fn a_heartbeat_of_zero_does_not_spin() {
         let config = SseConfig::new().with_heartbeat(Duration::ZERO);
-        assert_eq!(config.heartbeat(), SHORTEST_HEARTBEAT);
+        assert_eq!(config.heartbeat(), Pull::SHORTEST_HEARTBEAT);
     }
 }
