@@ -50,10 +50,12 @@ enum Resume {
 pub(crate) enum Beginning {
     /// Without an id: every channel at its start.
     First,
-    /// After this sequence.
+    /// After this sequence, until the first channels are attached.
     Resumed(u64),
-    /// With an id that cannot be honoured.
+    /// With an id that cannot be honoured; once the first channels are attached, it counts as none.
     Broken(GapReason),
+    /// With an id, and the first channels are attached.
+    Continued,
 }
 
 impl SessionBuilder {
@@ -124,7 +126,7 @@ impl SessionBuilder {
             let (origin, broken) = match beginning {
                 Beginning::Resumed(sequence) => (Origin::Sequence(sequence), None),
                 Beginning::Broken(GapReason::Epoch) => (Origin::TrimMark, None),
-                Beginning::Broken(_) | Beginning::First => log.origin(options.start, committed),
+                _ => log.origin(options.start, committed),
             };
             Attach {
                 selector,

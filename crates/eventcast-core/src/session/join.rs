@@ -159,12 +159,17 @@ impl Session {
         if added.is_empty() {
             return Ok(());
         }
-        let reason = match std::mem::replace(&mut self.beginning, Beginning::First) {
+        let reason = match self.beginning {
             Beginning::Broken(reason) => {
+                self.beginning = Beginning::First;
                 self.settle_start();
                 Some(reason)
             }
-            Beginning::First | Beginning::Resumed(_) => None,
+            Beginning::Resumed(_) => {
+                self.beginning = Beginning::Continued;
+                None
+            }
+            Beginning::Continued | Beginning::First => None,
         };
         self.announce_broken(reason, &added);
         Ok(())

@@ -7,6 +7,7 @@ mod join;
 mod merge;
 mod options;
 mod patterns;
+mod position;
 mod reader;
 mod signal;
 mod subscription;

@@ -17,7 +17,6 @@ use super::signal::{Signal, Slot};
 use super::subscription::Subscription;
 use crate::delivery::{Delivery, End, Open};
 use crate::hub::Hub;
-use crate::id::Position;
 use crate::log::Log;
 use crate::name::ChannelName;
 use crate::selector::ChannelSelector;
@@ -71,7 +70,7 @@ pub struct Session {
     pub(super) position: u64,
     /// The position that the merge has reached; past the other by what nobody was given.
     pub(super) reached: u64,
-    /// What the session began with, until the first channels are attached.
+    /// What the session began with.
     pub(super) beginning: Beginning,
     /// What comes before anything else: gaps of starts that cannot be honoured, and the ends of
     /// channels of which only that is remembered.
@@ -116,7 +115,7 @@ impl Session {
     pub(super) fn new(hub: &Hub, committed: u64, beginning: Beginning) -> Self {
         let position = match beginning {
             Beginning::Resumed(sequence) => sequence,
-            Beginning::First | Beginning::Broken(_) => committed,
+            Beginning::Broken(_) | Beginning::Continued | Beginning::First => committed,
         };
         Self {
             shard: hub.log.assign_shard(),
@@ -187,14 +186,6 @@ impl Session {
     /// may change what the session carries, so it must not be guessable. The opening tells it.
     pub fn set_key(&mut self, key: impl Into<Arc<str>>) {
         self.key = Some(key.into());
-    }
-
-    /// The position that the reader was last given: resuming there loses nothing and repeats
-    /// nothing. `None` while gaps of a resume that cannot be honoured are still to come.
-    #[must_use]
-    pub fn honoured_position(&self) -> Option<Position> {
-        let broken = matches!(self.beginning, Beginning::Broken(_));
-        (!broken && !self.announces_gaps()).then(|| self.log.position(self.position))
     }
 
     /// Removes a channel or a pattern, by the text that it was added by; `false` when it is not in
@@ -270,7 +261,8 @@ impl Session {
                 if !self.expired.is_empty() {
                     // Their ends have no place in the order any more. Nothing is left to come, so
                     // the reader may have the position past them, and is finished if it returns.
-                    self.position = self.log.committed();
+                    self.reached = self.log.committed();
+                    self.position = self.reached;
                     out.push(Delivery::Position(self.log.position(self.position)));
                 }
                 out.push(Delivery::End(End::Completed));
@@ -300,62 +292,6 @@ impl Session {
         let has_channels = !(self.subscriptions.is_empty() && self.expired.is_empty());
         let has_channels = has_channels && self.patterns.is_empty();
         has_channels && self.unfinished == 0 && !self.stays_open && !self.ended
-    }
-
-    fn announces_gaps(&self) -> bool {
-        let is_gap = |delivery: &Delivery| matches!(delivery, Delivery::Gap(_));
-        self.opening.iter().any(is_gap)
-    }
-
-    /// What an idle connection should send: a plain sign of life, or, when the position it was
-    /// given could soon give a false gap, the present one.
-    #[must_use]
-    pub fn heartbeat(&mut self) -> Delivery {
-        // What its channels' own trim marks have passed was delivered, unless it was passed over.
-        let moved = if self.position < self.log.next_floor() {
-            self.settle()
-        } else {
-            self.selective && self.tell_reached()
-        };
-        if moved {
-            return Delivery::Position(self.log.position(self.position));
-        }
-        Delivery::Heartbeat
-    }
-
-    /// Moves the position to what was read, and that of an idle session on to what is dispatched;
-    /// `true` when it moved.
-    pub(super) fn settle(&mut self) -> bool {
-        let dispatched = self.log.dispatched(self.shard);
-        let was_opened = matches!(self.beginning, Beginning::First);
-        let idle = was_opened
-            && self.active.is_empty()
-            && self.opening.is_empty()
-            && !self.signal.has_news();
-        if idle {
-            self.reached = self.reached.max(dispatched);
-        }
-        self.tell_reached()
-    }
-
-    pub(super) fn tell_reached(&mut self) -> bool {
-        let moved = self.reached > self.position;
-        self.position = self.reached;
-        moved
-    }
-
-    /// After the first channels: a first connect starts at the lowest of its channels' starts.
-    pub(super) fn settle_start(&mut self) {
-        if let Beginning::First = self.beginning {
-            let starts = self.subscriptions.iter().map(|(_, s)| s.cursor.sequence);
-            let lowest = starts.min();
-            self.position = match lowest {
-                Some(lowest) if self.patterns.is_empty() => lowest,
-                Some(lowest) => lowest.min(self.position),
-                None => self.position,
-            };
-            self.reached = self.position;
-        }
     }
 
     /// Takes the marks of dispatchers and leaves the waker; returns how to end, if so told.
