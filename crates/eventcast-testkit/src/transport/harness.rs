@@ -9,6 +9,7 @@ use eventcast_core::Session;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::seen::Seen;
+use super::sessions::Sessions;
 use super::wire::Pipe;
 use crate::faulty::FaultyIo;
 
@@ -29,6 +30,16 @@ pub trait Harness: Send + Sync {
     /// Serves a session over a stream until either ends. The future owns both: the kit drops it to
     /// drop the connection. It runs on a tokio runtime of one thread, whose time is simulated.
     fn serve(&self, session: Session, io: ServerEnd) -> Serving;
+
+    /// Serves a client that asks again and again, each time with the last position it read: long
+    /// polling. The first answer is the given session's, each further one is that of a session
+    /// that `sessions` resumes. The client asks with [`Decoder::reply`].
+    ///
+    /// The kit calls only this one. By default it is [`serve`](Self::serve) with the one session.
+    fn serve_requests(&self, session: Session, sessions: Sessions, io: ServerEnd) -> Serving {
+        let _ = sessions;
+        self.serve(session, io)
+    }
 
     /// A client's decoder for one connection.
     fn decoder(&self) -> Box<dyn Decoder>;

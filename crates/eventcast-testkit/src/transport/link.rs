@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use eventcast_core::Session;
+use eventcast_core::End;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::harness::{Decoder, Harness, ServerEnd};
 use super::seen::Seen;
+use super::sessions::{Seat, Sessions};
 use super::wire::{ClientEnd, Cut, Traffic, pipe};
 use crate::faulty::{Faults, FaultyIo};
 use crate::verdict::ensure;
@@ -18,17 +19,18 @@ pub(super) const ROOM: usize = 4 << 20;
 pub(super) struct Link {
     client: ClientEnd,
     decoder: Box<dyn Decoder>,
+    sessions: Sessions,
     server: Option<JoinHandle<()>>,
 }
 
 impl Link {
-    pub(super) fn open(harness: &dyn Harness, session: Session) -> Self {
-        Self::open_with(harness, session, ROOM, Faults::new())
+    pub(super) fn open(harness: &dyn Harness, seat: Seat) -> Self {
+        Self::open_with(harness, seat, ROOM, Faults::new())
     }
 
     pub(super) fn open_with(
         harness: &dyn Harness,
-        session: Session,
+        seat: Seat,
         room: usize,
         faults: Faults,
     ) -> Self {
@@ -37,7 +39,12 @@ impl Link {
         Self {
             client,
             decoder: harness.decoder(),
-            server: Some(tokio::spawn(harness.serve(session, io))),
+            sessions: seat.sessions.clone(),
+            server: Some(tokio::spawn(harness.serve_requests(
+                seat.session,
+                seat.sessions,
+                io,
+            ))),
         }
     }
 
@@ -76,6 +83,11 @@ impl Link {
 
     pub(super) fn cut(&self, how: Cut) {
         self.client.cut(how);
+    }
+
+    /// Ends the session that is being served.
+    pub(super) fn end(&self, end: End) {
+        self.sessions.end(end);
     }
 
     pub(super) fn traffic(&self) -> Traffic {

@@ -9,12 +9,14 @@ mod harness;
 mod link;
 mod pull;
 mod seen;
+mod sessions;
 mod stage;
 mod wire;
 
 pub use harness::{Capabilities, Capability, Decoder, Harness, ServerEnd, Serving};
 pub use pull::pull;
 pub use seen::{Seen, SeenEvent};
+pub use sessions::Sessions;
 
 use crate::verdict::Verdict;
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eventcast_core::{
-    Clock, Delivery, Event, Hub, HubConfig, Position, Retention, Session, Sleep, Start, Timer,
-    Timestamp,
+    Clock, Delivery, Event, Hub, HubConfig, Position, Retention, Sleep, Start, Timer, Timestamp,
 };
 use tokio::time::Instant;
 
 use super::check::shown;
 use super::harness::{Capabilities, Capability};
 use super::seen::Seen;
+use super::sessions::Seat;
 use crate::ledger::{Ledger, Observer};
 use crate::reader::drain;
 use crate::verdict::ensure;
@@ -79,20 +79,22 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn session(&self, channels: &[&str], start: Start) -> Result<Session, String> {
+    pub(super) fn session(&self, channels: &[&str], start: Start) -> Result<Seat, String> {
         let builder = self.hub.session().start(start);
         let builder = channels.iter().fold(builder, |b, name| b.channel(*name));
-        builder.open().map_err(|error| error.to_string())
+        let session = builder.open().map_err(|error| error.to_string())?;
+        Ok(Seat::new(&self.hub, channels, session))
     }
 
-    pub(super) fn resume(&self, channels: &[&str], id: &str) -> Result<Session, String> {
+    pub(super) fn resume(&self, channels: &[&str], id: &str) -> Result<Seat, String> {
         let builder = self.hub.session().resume(id);
         let builder = channels.iter().fold(builder, |b, name| b.channel(*name));
-        builder.open().map_err(|error| error.to_string())
+        let session = builder.open().map_err(|error| error.to_string())?;
+        Ok(Seat::new(&self.hub, channels, session))
     }
 
     /// A live session of one channel that [`dropped`](Self::dropped) can tell about.
-    pub(super) fn watched_session(&self, channel: &str) -> Result<Session, String> {
+    pub(super) fn watched_session(&self, channel: &str) -> Result<Seat, String> {
         self.session(&[channel, WITNESS], Start::Live)
     }
 
@@ -195,6 +197,6 @@ fn sequence(id: &str) -> Result<u64, String> {
 }
 
 /// What a twin of the connection's session has: what the wire has to bring.
-pub(super) fn twin(mut session: Session) -> Vec<Delivery> {
-    drain(&mut session)
+pub(super) fn twin(mut seat: Seat) -> Vec<Delivery> {
+    drain(&mut seat.session)
 }

@@ -27,16 +27,14 @@ const ENDS: [End; 5] = [
 /// Begins a connection, gives it an event, ends its session and reads the rest.
 async fn end(harness: &dyn Harness, end: End) -> Result<(Stage, Link, Vec<Seen>), String> {
     let mut stage = Stage::new();
-    let session = stage.watched_session("a")?;
-    let handle = session.handle();
-    let mut link = Link::open(harness, session);
+    let mut link = Link::open(harness, stage.watched_session("a")?);
     stage.publish_many(&["a"], 1)?;
     let mut seen = link.read().await?;
     ensure!(
         seen.iter().any(is_content) && !link.traffic().closed,
         "the connection ends before its session does"
     );
-    handle.end(end);
+    link.end(end);
     seen.extend(link.read().await?);
     Ok((stage, link, seen))
 }
@@ -154,7 +152,7 @@ pub async fn a_failed_write_ends_the_session(harness: &dyn Harness) -> Result<()
         let mut link = Link::open_with(harness, stage.watched_session("a")?, ROOM, faults);
         for _ in 0..10 {
             stage.publish_many(&["a"], 3)?;
-            link.wait().await;
+            link.read().await?;
         }
         let ended = link.ended(prompt(harness)).await;
         ended.map_err(|found| format!("writes fail after {bytes} bytes: {found}"))?;

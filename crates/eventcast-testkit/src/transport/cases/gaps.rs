@@ -47,7 +47,7 @@ pub async fn every_reason_of_a_gap_is_told(harness: &dyn Harness) -> Result<(), 
     ];
     for (reason, id) in ids {
         let reference = stage.resume(&["a", "b"], &id)?;
-        let honoured = reference.opening().position;
+        let honoured = reference.session.opening().position;
         let mut link = Link::open(harness, stage.resume(&["a", "b"], &id)?);
         let seen = link.read().await?;
         for seen in &seen {

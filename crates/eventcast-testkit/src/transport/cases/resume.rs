@@ -1,10 +1,11 @@
 //! Resuming, after a cut at every byte.
 
-use eventcast_core::{Epoch, Position, Session, Start};
+use eventcast_core::{Epoch, Position, Start};
 
 use crate::transport::check::same;
 use crate::transport::harness::Harness;
 use crate::transport::link::Link;
+use crate::transport::sessions::Seat;
 use crate::transport::stage::{Stage, Watcher, twin};
 use crate::transport::wire::Cut;
 use crate::verdict::ensure;
@@ -98,7 +99,7 @@ async fn cut_after(
     Ok(read < bytes)
 }
 
-fn session(stage: &Stage, watcher: &Watcher) -> Result<Session, String> {
+fn session(stage: &Stage, watcher: &Watcher) -> Result<Seat, String> {
     match &watcher.last_id {
         Some(id) => stage.resume(&CHANNELS, id),
         None => stage.session(&CHANNELS, Start::Earliest),
