@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Pending, keeping, parse};
 
-const CHANNELS: [&str; 3] = ["a", "b", "unseen"];
+const CHANNELS: [&str; 3] = ["seen/a", "seen/b", "unseen"];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -37,6 +37,7 @@ struct World {
     ledger: Ledger,
     observer: Observer,
     config: PollConfig,
+    by_pattern: bool,
     position: Option<String>,
 }
 
@@ -48,15 +49,13 @@ impl World {
     }
 
     fn session(&self) -> Session {
-        let builder = self.hub.session().channel("a").channel("b");
         let builder = match &self.position {
-            Some(id) => builder.resume(id),
-            None => self
-                .hub
-                .session()
-                .start(Start::Earliest)
-                .channel("a")
-                .channel("b"),
+            Some(id) => self.hub.session().resume(id),
+            None => self.hub.session().start(Start::Earliest),
+        };
+        let builder = match self.by_pattern {
+            true => builder.channel("seen/*"),
+            false => builder.channel("seen/a").channel("seen/b"),
         };
         builder.open().unwrap()
     }
@@ -113,13 +112,15 @@ proptest! {
         kept in 1..20_usize,
         max_events in 1..30_usize,
         max_bytes in 1..2_000_usize,
+        by_pattern in any::<bool>(),
     ) {
         let config = PollConfig::new().with_max_events(max_events).with_max_bytes(max_bytes);
         let mut world = World {
             hub: keeping(kept),
             ledger: Ledger::new(),
-            observer: Observer::new(["a", "b"], 0),
+            observer: Observer::new(["seen/a", "seen/b"], 0),
             config,
+            by_pattern,
             position: None,
         };
         // The client has a position before anything is trimmed.
