@@ -131,7 +131,7 @@ fn what_is_wrong_is_told_with_the_reference() {
             ErrorCode::BadChannel,
         ),
         (
-            r#""type":"unsubscribe","channels":["a*"]"#,
+            r#""type":"unsubscribe","channels":["a*b"]"#,
             ErrorCode::BadChannel,
         ),
         (r#""type":"publish","data":1"#, ErrorCode::BadRequest),
