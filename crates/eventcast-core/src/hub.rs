@@ -204,6 +204,13 @@ impl Hub {
         self.log.position(self.log.committed())
     }
 
+    /// How many channels a session may have;
+    /// [`HubConfig::with_max_session_channels`](crate::HubConfig::with_max_session_channels).
+    #[must_use]
+    pub fn max_session_channels(&self) -> usize {
+        self.log.config.max_session_channels
+    }
+
     /// The hub's counters.
     #[must_use]
     pub fn stats(&self) -> HubStats {

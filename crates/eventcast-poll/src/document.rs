@@ -63,12 +63,9 @@ impl Document {
     }
 
     /// The document, with the position that holds after all that is in it.
-    pub(crate) fn into_body(self, position: Option<Position>) -> PollBody {
+    pub(crate) fn into_body(self, position: Option<Position>, key: Option<&str>) -> PollBody {
         let mut batch = Batch::default();
-        batch.push(match position {
-            Some(position) => format!("{{\"position\":\"{position}\",\"events\":[").into(),
-            None => Bytes::from_static(b"{\"events\":["),
-        });
+        batch.push(head(position, key));
         for (index, object) in self.objects.into_iter().enumerate() {
             if index > 0 {
                 batch.push(Bytes::from_static(b","));
@@ -81,6 +78,19 @@ impl Document {
         });
         PollBody(Some(batch))
     }
+}
+
+fn head(position: Option<Position>, key: Option<&str>) -> Bytes {
+    let mut head = String::from("{");
+    if let Some(position) = position {
+        head += &format!("\"position\":\"{position}\",");
+    }
+    if let Some(key) = key {
+        // A key is its maker's, and may hold anything.
+        head += &format!("\"session\":{},", serde_json::Value::from(key));
+    }
+    head += "\"events\":[";
+    head.into()
 }
 
 fn tail(end: End) -> String {

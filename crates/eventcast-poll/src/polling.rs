@@ -117,7 +117,8 @@ impl Waiting {
 
     fn answer(mut self) -> Response<PollBody> {
         let position = self.session.settled_position();
-        document_response(self.document.into_body(position))
+        let key = self.session.key();
+        document_response(self.document.into_body(position, key))
     }
 }
 

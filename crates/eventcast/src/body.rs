@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use eventcast_core::Batch;
+use eventcast_poll::{PollBody, StreamBody};
 use eventcast_sse::SseBody;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::registry::Registered;
+use crate::subscribe::Hold;
 
 /// The body of an [`EventService`](crate::EventService)'s response: a short document, or an
 /// endless stream, which ends its session when it is dropped.
@@ -22,9 +23,14 @@ pub struct ResponseBody(Kind);
 )]
 enum Kind {
     Full(Option<Bytes>),
+    Document(PollBody),
     Sse(
         SseBody,
-        #[expect(dead_code, reason = "held until the stream ends")] Option<Registered>,
+        #[expect(dead_code, reason = "held until the stream ends")] Hold,
+    ),
+    Stream(
+        StreamBody,
+        #[expect(dead_code, reason = "held until the stream ends")] Hold,
     ),
 }
 
@@ -36,11 +42,19 @@ impl ResponseBody {
 
     /// Whether it goes on until its session ends.
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.0, Kind::Sse(..))
+        matches!(self.0, Kind::Sse(..) | Kind::Stream(..))
     }
 
-    pub(crate) fn sse(body: SseBody, registered: Option<Registered>) -> Self {
-        Self(Kind::Sse(body, registered))
+    pub(crate) fn document(body: PollBody) -> Self {
+        Self(Kind::Document(body))
+    }
+
+    pub(crate) fn sse(body: SseBody, hold: Hold) -> Self {
+        Self(Kind::Sse(body, hold))
+    }
+
+    pub(crate) fn stream(body: StreamBody, hold: Hold) -> Self {
+        Self(Kind::Stream(body, hold))
     }
 }
 
@@ -58,14 +72,18 @@ impl Body for ResponseBody {
                 batch.push(bytes);
                 Ok(Frame::data(batch))
             })),
+            Kind::Document(body) => Pin::new(body).poll_frame(cx),
             Kind::Sse(body, _) => Pin::new(body).poll_frame(cx),
+            Kind::Stream(body, _) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Full(bytes) => bytes.is_none(),
+            Kind::Document(body) => body.is_end_stream(),
             Kind::Sse(body, _) => body.is_end_stream(),
+            Kind::Stream(body, _) => body.is_end_stream(),
         }
     }
 
@@ -74,7 +92,9 @@ impl Body for ResponseBody {
             Kind::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Buf::remaining) as u64)
             }
+            Kind::Document(body) => body.size_hint(),
             Kind::Sse(body, _) => body.size_hint(),
+            Kind::Stream(body, _) => body.size_hint(),
         }
     }
 }
@@ -83,7 +103,9 @@ impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Kind::Full(_) => "ResponseBody(full)",
+            Kind::Document(_) => "ResponseBody(document)",
             Kind::Sse(..) => "ResponseBody(sse)",
+            Kind::Stream(..) => "ResponseBody(stream)",
         })
     }
 }

@@ -30,6 +30,8 @@ pub struct ServiceConfig {
     pub(crate) retry: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) body_timeout: Duration,
+    pub(crate) poll_wait: Duration,
+    pub(crate) session_keep: Duration,
     pub(crate) max_message: usize,
     pub(crate) origins: AllowedOrigins,
     pub(crate) authorizer: Arc<dyn Authorizer>,
@@ -48,6 +50,8 @@ impl ServiceConfig {
             retry: Duration::from_secs(2),
             write_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            poll_wait: Duration::from_secs(25),
+            session_keep: Duration::from_secs(120),
             max_message: 1 << 20,
             origins: AllowedOrigins::same_origin(),
             authorizer: Arc::new(SubscribeOnly),
@@ -81,6 +85,21 @@ impl ServiceConfig {
     /// How long the body of a publish or request may take to arrive, 30 seconds by default.
     pub fn with_body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
+        self
+    }
+
+    /// How long a poll may wait for something new, 25 seconds by default; a client may ask for less.
+    /// Longer, and proxies cut it (nginx after 60 seconds, some after 30); shorter is more requests.
+    pub fn with_poll_wait(mut self, wait: Duration) -> Self {
+        self.poll_wait = wait;
+        self
+    }
+
+    /// How long a session's channels are kept after its connection is gone, for the client that
+    /// comes back with its key; 2 minutes by default. At most 10,000 are kept: the longest ago left
+    /// goes first.
+    pub fn with_session_keep(mut self, keep: Duration) -> Self {
+        self.session_keep = keep;
         self
     }
 

@@ -11,7 +11,10 @@ pub(crate) fn preflight() -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let allow: [(HeaderName, &'static str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            "GET, HEAD, POST, DELETE",
+        ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
             "Authorization, Content-Type, Event-Type, Idempotency-Key, Last-Event-ID",

@@ -1,6 +1,6 @@
 //! Pages of what a channel retains.
 
-use eventcast_core::{ChannelName, HistoryQuery};
+use eventcast_core::{ChannelName, HistoryPage, HistoryQuery};
 use http::Response;
 use serde_json::json;
 
@@ -20,6 +20,17 @@ pub(crate) fn history(
         return Err(Denied::Forbidden.into());
     }
     let page = shared.hub.history(channel, query)?;
+    let position = format!(",\"position\":\"{}\"", page.position);
+    Ok(json_response(page_document(
+        channel.as_str(),
+        &page,
+        &position,
+    )))
+}
+
+/// A page as a JSON object, with more members at its end. It is put together by hand: payloads stay
+/// as they were published, to the byte.
+pub(crate) fn page_document(channel: &str, page: &HistoryPage, more: &str) -> String {
     let mut events = Vec::new();
     for (index, event) in page.events.iter().enumerate() {
         if index > 0 {
@@ -27,14 +38,12 @@ pub(crate) fn history(
         }
         event.write_envelope(&mut events);
     }
-    // Put together by hand: payloads stay as they were published, to the byte.
-    let document = format!(
-        "{{\"channel\":{},\"events\":[{}],\"next\":{},\"position\":{},\"trimmed\":{}}}",
-        json!(channel.as_str()),
+    let next = page.next.map(|next| format!(",\"next\":\"{next}\""));
+    format!(
+        "{{\"channel\":{},\"events\":[{}]{},\"trimmed\":{}{more}}}",
+        json!(channel),
         String::from_utf8_lossy(&events),
-        json!(page.next.map(|next| next.to_string())),
-        json!(page.position.to_string()),
+        next.unwrap_or_default(),
         page.trimmed,
-    );
-    Ok(json_response(document))
+    )
 }

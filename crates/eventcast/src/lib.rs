@@ -3,6 +3,7 @@
 
 mod access;
 mod body;
+mod change;
 mod client;
 mod config;
 mod cors;
@@ -10,10 +11,12 @@ mod history;
 mod origin;
 mod problem;
 mod publish;
+mod query;
 mod registry;
 mod request;
 mod server;
 mod service;
+mod sessions;
 mod subscribe;
 mod target;
 mod timer;
@@ -29,6 +32,7 @@ pub use service::{EventService, Subscribers};
 pub use timer::TokioTimer;
 
 pub use eventcast_core::*;
+pub use eventcast_poll as poll;
 pub use eventcast_sse as sse;
 pub use eventcast_ws as ws;
 pub use eventcast_ws::{ErrorCode, Refusal};

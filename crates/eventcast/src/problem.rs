@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use eventcast_core::{NameError, PublishError, SubscribeError};
 use eventcast_ws::{ErrorCode, Refusal};
 use http::header::{
-    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -42,12 +42,27 @@ impl Problem {
         .with_header(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    pub(crate) fn unavailable(retry_after_seconds: u64) -> Self {
+    pub(crate) fn upgrade_required() -> Self {
         Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the server is not taking new sessions: come back later",
+            StatusCode::UPGRADE_REQUIRED,
+            "`transport=websocket` takes a WebSocket's handshake",
         )
-        .with_header(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+        .with_header(UPGRADE, HeaderValue::from_static("websocket"))
+    }
+
+    pub(crate) fn unavailable(retry_after_seconds: u64) -> Self {
+        Self::unavailable_because(
+            "the server is not taking new sessions: come back later",
+            retry_after_seconds,
+        )
+    }
+
+    pub(crate) fn unavailable_because(
+        detail: impl Into<Cow<'static, str>>,
+        retry_after_seconds: u64,
+    ) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with_header(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -101,7 +116,7 @@ impl From<NameError> for Problem {
 impl From<SubscribeError> for Problem {
     fn from(error: SubscribeError) -> Self {
         match error {
-            SubscribeError::TooManyChannels { .. } => Self::unavailable(RETRY_SECONDS),
+            SubscribeError::TooManyChannels { .. } => full(),
             SubscribeError::Channel(error) => error.into(),
             _ => Self::bad_request(error.to_string()),
         }
@@ -115,7 +130,7 @@ impl From<PublishError> for Problem {
             PublishError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
-            PublishError::TooManyChannels { .. } => Self::unavailable(RETRY_SECONDS),
+            PublishError::TooManyChannels { .. } => full(),
             PublishError::Channel(error) => error.into(),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -149,6 +164,13 @@ impl From<Refusal> for Problem {
             _ => problem,
         }
     }
+}
+
+fn full() -> Problem {
+    Problem::unavailable_because(
+        "the hub has as many channels as it may: come back later",
+        RETRY_SECONDS,
+    )
 }
 
 const RETRY_SECONDS: u64 = 5;

@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::access::{Denied, Permissions};
 use crate::body::ResponseBody;
 use crate::problem::Problem;
+use crate::query::Query;
 use crate::service::{Shared, json_response};
-use crate::target::Query;
 use crate::upload::read_payload;
 
 /// Publishes a request's body and answers with the event's id, once it is stored.

@@ -10,7 +10,9 @@ use tokio::sync::Notify;
 /// What an open session is read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
+    Poll,
     Sse,
+    Stream,
     WebSocket,
 }
 

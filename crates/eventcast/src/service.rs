@@ -15,16 +15,19 @@ use http_body::Body;
 
 use crate::access::Permissions;
 use crate::body::ResponseBody;
+use crate::change::change;
 use crate::config::ServiceConfig;
 use crate::cors::{allow_origin, preflight};
 use crate::history::history;
 use crate::origin::Verdict;
 use crate::problem::Problem;
 use crate::publish::publish;
+use crate::query::Query;
 use crate::registry::{Registry, Transport};
 use crate::request::answer;
+use crate::sessions::Sessions;
 use crate::subscribe::subscribe;
-use crate::target::{Query, Target};
+use crate::target::Target;
 use crate::timer::TokioTimer;
 
 /// A hub's HTTP service: a [`tower::Service`](tower_service::Service), so any router can mount it,
@@ -68,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) config: ServiceConfig,
     pub(crate) registry: Registry,
+    pub(crate) sessions: Sessions,
     pub(crate) timer: Arc<TokioTimer>,
 }
 
@@ -82,8 +86,12 @@ impl Shared {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Subscribers {
+    /// Waiting for the answer to a poll.
+    pub poll: usize,
     /// Over Server-Sent Events.
     pub sse: usize,
+    /// Over streams of newline-delimited JSON.
+    pub stream: usize,
     /// Over WebSocket.
     pub websocket: usize,
 }
@@ -102,6 +110,7 @@ impl EventService {
         Self {
             shared: Arc::new(Shared {
                 hub,
+                sessions: Sessions::new(config.session_keep, MAX_LEFT_SESSIONS),
                 config,
                 registry: Registry::default(),
                 timer: Arc::new(TokioTimer),
@@ -134,7 +143,9 @@ impl EventService {
     #[must_use]
     pub fn subscribers(&self) -> Subscribers {
         Subscribers {
+            poll: self.shared.registry.count(Transport::Poll),
             sse: self.shared.registry.count(Transport::Sse),
+            stream: self.shared.registry.count(Transport::Stream),
             websocket: self.shared.registry.count(Transport::WebSocket),
         }
     }
@@ -202,7 +213,7 @@ impl EventService {
             Target::History(_) => Err(Problem::method_not_allowed("GET, HEAD")),
             Target::Events if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let permissions = self.permissions(&parts).await?;
-                subscribe(&self.shared, permissions, parts, &query)
+                subscribe(&self.shared, permissions, parts, query).await
             }
             Target::Events => Err(Problem::method_not_allowed("GET, HEAD")),
             Target::Request(name) if parts.method == Method::POST => {
@@ -210,6 +221,11 @@ impl EventService {
                 answer(&self.shared, &permissions, &name, &parts, body).await
             }
             Target::Request(_) => Err(Problem::method_not_allowed("POST")),
+            Target::Session(key) if matches!(parts.method, Method::DELETE | Method::POST) => {
+                let permissions = self.permissions(&parts).await?;
+                change(&self.shared, &permissions, &key, &parts.method, &query).await
+            }
+            Target::Session(_) => Err(Problem::method_not_allowed("POST, DELETE")),
             Target::Health => Ok(self.health(&parts)),
         }
     }
@@ -236,6 +252,9 @@ impl EventService {
         }
     }
 }
+
+/// How many sessions without a connection a service remembers.
+const MAX_LEFT_SESSIONS: usize = 10_000;
 
 pub(crate) fn json_response(document: String) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(document));

@@ -1,14 +1,9 @@
-//! What a request asks for: its path and query.
+//! What a request is for: its path.
 
 use std::borrow::Cow;
-use std::str::FromStr;
 
-use eventcast_core::{
-    ChannelName, ChannelSelector, EventName, HistoryQuery, ParseOptionError, Position, SlowPolicy,
-    Start,
-};
+use eventcast_core::{ChannelName, EventName};
 use http::Method;
-use http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use crate::problem::Problem;
@@ -21,6 +16,7 @@ pub(crate) enum Target {
     History(ChannelName),
     Health,
     Request(String),
+    Session(String),
 }
 
 impl Target {
@@ -37,6 +33,9 @@ impl Target {
             _ => {
                 if let Some(name) = path.strip_prefix(REQUESTS) {
                     return Some(request_name(name).map(Self::Request));
+                }
+                if let Some(key) = path.strip_prefix(SESSIONS) {
+                    return Some(Ok(Self::Session(key.to_owned())));
                 }
                 let name = path.strip_prefix("/channels/")?;
                 // A name's own slashes may come as they are, and it may even end like this.
@@ -66,130 +65,12 @@ fn decoded(encoded: &str) -> Result<Cow<'_, str>, Problem> {
         .map_err(|_| Problem::bad_request("the name in the path is not UTF-8"))
 }
 
-/// The query of a subscription or publish. Parameters that are not known are left alone.
-#[derive(Debug)]
-pub(crate) struct Query {
-    pub(crate) channels: Vec<ChannelSelector>,
-    pub(crate) last_event_id: Option<String>,
-    pub(crate) format: Option<Format>,
-    pub(crate) start: Start,
-    pub(crate) slow: SlowPolicy,
-    /// A publish's event name; the names that a subscription lets through.
-    pub(crate) events: Vec<String>,
-    pub(crate) history: HistoryQuery,
-}
-
-/// How events are written, where the client may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json,
-    Plain,
-}
-
-impl Query {
-    pub(crate) fn parse(request: &Parts) -> Result<Self, Problem> {
-        let mut query = Self {
-            channels: Vec::new(),
-            last_event_id: None,
-            format: None,
-            start: Start::default(),
-            slow: SlowPolicy::default(),
-            events: Vec::new(),
-            history: HistoryQuery::oldest_first(),
-        };
-        let (mut order, mut from, mut limit) = (None, None, PAGE);
-        let text = request.uri.query().unwrap_or("");
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            match &*name {
-                "channel" => query.channels.push(text_of(&value)?.parse()?),
-                "last_event_id" => query.last_event_id = Some(value.into_owned()),
-                "format" => query.format = Some(format(&value)?),
-                "start" => query.start = option("start", &value)?,
-                "slow" => query.slow = option("slow", &value)?,
-                "event" => query.events.push(text_of(&value)?.to_owned()),
-                "order" => order = Some(value.into_owned()),
-                "from" => from = Some(position(&value)?),
-                "limit" => limit = count(&value)?,
-                _ => {}
-            }
-        }
-        // The header is what a reconnecting client has seen, the query what its page knew at first.
-        if let Some(id) = request
-            .headers
-            .get("last-event-id")
-            .filter(|id| !id.is_empty())
-        {
-            query.last_event_id = Some(String::from_utf8_lossy(id.as_bytes()).into_owned());
-        }
-        query.last_event_id = query.last_event_id.filter(|id| !id.is_empty());
-        query.history = match order.as_deref() {
-            None | Some("oldest") => HistoryQuery::oldest_first(),
-            Some("newest") => HistoryQuery::newest_first(),
-            Some(_) => return Err(choice("order", "`oldest` or `newest`")),
-        };
-        query.history = query.history.with_limit(limit);
-        if let Some(from) = from {
-            query.history = query.history.from(from);
-        }
-        Ok(query)
-    }
-}
-
-/// A name that is text. The decoder puts U+FFFD in the place of what is none, so a name that holds
-/// it was none, or is of no use to anybody.
-fn text_of(value: &str) -> Result<&str, Problem> {
-    if value.contains(char::REPLACEMENT_CHARACTER) {
-        return Err(Problem::bad_request("a name in the query is not UTF-8"));
-    }
-    Ok(value)
-}
-
-fn format(value: &str) -> Result<Format, Problem> {
-    match value {
-        "json" => Ok(Format::Json),
-        "plain" => Ok(Format::Plain),
-        _ => Err(choice("format", "`json` or `plain`")),
-    }
-}
-
-fn option<T: FromStr<Err = ParseOptionError>>(name: &str, value: &str) -> Result<T, Problem> {
-    value
-        .parse()
-        .map_err(|error| Problem::bad_request(format!("the parameter `{name}`: {error}")))
-}
-
-fn position(value: &str) -> Result<Position, Problem> {
-    value
-        .parse()
-        .map_err(|_| Problem::bad_request("the parameter `from` takes an event id"))
-}
-
-fn count(value: &str) -> Result<usize, Problem> {
-    value
-        .parse()
-        .map_err(|_| Problem::bad_request("the parameter `limit` takes a number"))
-}
-
-fn choice(name: &str, choices: &str) -> Problem {
-    let detail: Cow<'static, str> = format!("the parameter `{name}` takes {choices}").into();
-    Problem::bad_request(detail)
-}
-
 const REQUESTS: &str = "/requests/";
-/// How many events a page of history has, unless the client says.
-const PAGE: usize = 100;
+const SESSIONS: &str = "/sessions/";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn query(uri: &str, header: Option<&str>) -> Result<Query, Problem> {
-        let mut request = http::Request::get(uri);
-        if let Some(id) = header {
-            request = request.header("last-event-id", id);
-        }
-        Query::parse(&request.body(()).unwrap().into_parts().0)
-    }
 
     #[test]
     fn paths() {
@@ -221,22 +102,5 @@ mod tests {
             let path = format!("/requests/{bad}");
             assert!(Target::find(&Method::POST, &path).unwrap().is_err());
         }
-    }
-
-    #[test]
-    fn the_header_wins_over_the_query() {
-        let both = query("/events?last_event_id=x", Some("y")).unwrap();
-        assert_eq!(both.last_event_id.as_deref(), Some("y"));
-        let first = query("/events?channel=a+b&last_event_id=x", None).unwrap();
-        assert_eq!(first.last_event_id.as_deref(), Some("x"));
-        assert_eq!(first.channels[0].as_str(), "a b");
-        assert!(
-            query("/events?last_event_id=", None)
-                .unwrap()
-                .last_event_id
-                .is_none()
-        );
-        assert!(query("/events?format=xml", None).is_err());
-        assert!(query("/events?channel=%0d%0a", None).is_err());
     }
 }

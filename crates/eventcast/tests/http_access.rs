@@ -178,7 +178,7 @@ async fn preflight() {
     assert_eq!(head.status, 204);
     assert_eq!(cors(&head), [Some(APP), Some("true")]);
     let methods = head.header("access-control-allow-methods").unwrap();
-    assert_eq!(methods, "GET, HEAD, POST");
+    assert_eq!(methods, "GET, HEAD, POST, DELETE");
     let allowed = head.header("access-control-allow-headers").unwrap();
     let allowed = allowed.to_ascii_lowercase();
     for header in [

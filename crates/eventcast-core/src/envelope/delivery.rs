@@ -1,7 +1,7 @@
 //! Everything else that a session hands out, as JSON.
 
 use super::object::Object;
-use crate::delivery::{Completed, Conflated, Delivery, End, Gap, Open, Outcome};
+use crate::delivery::{Completed, Conflated, Delivery, End, Gap, Open, Outcome, Subscribed};
 use crate::id::Position;
 
 impl Delivery {
@@ -18,8 +18,9 @@ impl Delivery {
     /// {"type":"end","reason"}
     /// {"type":"ephemeral","channel","event"?,"encoding"?,"data"}
     /// {"type":"gap","id"?,"channel","reason","missed"?}
-    /// {"type":"open","id"?,"channels","heartbeat"?,"retry"?}
+    /// {"type":"open","id"?,"channels","session"?,"heartbeat"?,"retry"?}
     /// {"type":"position","id"}
+    /// {"type":"subscribed","channels","id"?}
     /// ```
     ///
     /// ```
@@ -44,6 +45,7 @@ impl Delivery {
             Self::Heartbeat => return false,
             Self::Open(open) => opened(open, out),
             Self::Position(position) => moved(*position, out),
+            Self::Subscribed(now) => subscribed(now, out),
         }
         true
     }
@@ -103,8 +105,18 @@ fn opened(open: &Open, out: &mut Vec<u8>) {
     let mut object = Object::of_type("open", out);
     object.position("id", open.position);
     object.strings("channels", open.channels.iter().map(|name| name.as_str()));
+    if let Some(key) = &open.session {
+        object.string("session", key);
+    }
     object.millis("heartbeat", open.heartbeat);
     object.millis("retry", open.retry);
+    object.end();
+}
+
+fn subscribed(now: &Subscribed, out: &mut Vec<u8>) {
+    let mut object = Object::of_type("subscribed", out);
+    object.strings("channels", now.channels.iter().map(|name| name.as_str()));
+    object.position("id", now.position);
     object.end();
 }
 
@@ -189,6 +201,7 @@ mod tests {
         let bare = Open {
             position: None,
             channels: Vec::new(),
+            session: None,
             heartbeat: None,
             retry: None,
         };
@@ -198,13 +211,14 @@ mod tests {
                 channel().into(),
                 ChannelName::new("c").expect("a name").into(),
             ],
+            session: Some("k".into()),
             heartbeat: Some(Duration::from_secs(15)),
             retry,
         };
         for (delivery, expected) in [
             (
                 Delivery::Open(full),
-                r#"{"type":"open","id":"00000007-b42","channels":["a \"b\"","c"],"heartbeat":15000,"retry":1500}"#,
+                r#"{"type":"open","id":"00000007-b42","channels":["a \"b\"","c"],"session":"k","heartbeat":15000,"retry":1500}"#,
             ),
             (Delivery::Open(bare), r#"{"type":"open","channels":[]}"#),
             (

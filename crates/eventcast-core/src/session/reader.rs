@@ -188,6 +188,12 @@ impl Session {
         self.key = Some(key.into());
     }
 
+    /// The session's key, if it was given one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Removes a channel or a pattern, by the text that it was added by; `false` when it is not in
     /// the session. What it has in a batch that is already handed out stays there.
     pub fn unsubscribe(&mut self, channel: &str) -> bool {

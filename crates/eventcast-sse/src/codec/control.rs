@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use eventcast_core::{Completed, Delivery, End, EventName, Gap, Open, Outcome, Position};
+use eventcast_core::{
+    ChannelSelector, Completed, Delivery, End, EventName, Gap, Open, Outcome, Position, Subscribed,
+};
 
 use super::field;
 
@@ -21,6 +23,7 @@ pub(super) fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
         // No blank line: after it some clients dispatch an empty event.
         Delivery::Heartbeat => out.extend_from_slice(b":\n"),
         Delivery::Open(open) => opening(open, out),
+        Delivery::Subscribed(now) => subscribed(now, out),
         Delivery::Position(position) => block(out, "position", None, Some(*position), |out| {
             out.extend_from_slice(b"{}");
         }),
@@ -30,19 +33,36 @@ pub(super) fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
 
 fn opening(open: &Open, out: &mut Vec<u8>) {
     block(out, "open", open.retry, open.position, |out| {
-        out.extend_from_slice(b"{\"channels\":[");
-        for (index, channel) in open.channels.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            field::json_string(out, channel.as_str());
+        out.push(b'{');
+        json_channels(out, &open.channels);
+        if let Some(key) = &open.session {
+            out.extend_from_slice(b",\"session\":");
+            field::json_string(out, key);
         }
-        out.push(b']');
         if let Some(heartbeat) = open.heartbeat {
             json_number(out, "heartbeat", field::millis(heartbeat));
         }
         out.push(b'}');
     });
+}
+
+fn subscribed(now: &Subscribed, out: &mut Vec<u8>) {
+    block(out, "subscribed", None, now.position, |out| {
+        out.push(b'{');
+        json_channels(out, &now.channels);
+        out.push(b'}');
+    });
+}
+
+fn json_channels(out: &mut Vec<u8>, channels: &[ChannelSelector]) {
+    out.extend_from_slice(b"\"channels\":[");
+    for (index, channel) in channels.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        field::json_string(out, channel.as_str());
+    }
+    out.push(b']');
 }
 
 fn gap_in_place(gap: &Gap, out: &mut Vec<u8>) {

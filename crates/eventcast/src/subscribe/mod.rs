@@ -1,0 +1,173 @@
+//! Subscribing, over whatever transport is asked for, from one URL.
+
+mod negotiate;
+mod websocket;
+
+use std::sync::Arc;
+
+use eventcast_core::{ChannelSelector, End, Session, SubscriptionOptions};
+use eventcast_poll::{PollConfig, StreamConfig};
+use eventcast_sse::{SseConfig, SseFormat};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+
+use crate::access::{Denied, Permissions};
+use crate::body::ResponseBody;
+use crate::problem::Problem;
+use crate::query::{Format, Query};
+use crate::registry::{Registered, Transport};
+use crate::service::Shared;
+use crate::sessions::Held;
+
+/// Opens a session and answers with its transport.
+pub(crate) async fn subscribe(
+    shared: &Arc<Shared>,
+    permissions: Permissions,
+    parts: Parts,
+    mut query: Query,
+) -> Result<Response<ResponseBody>, Problem> {
+    if !query.channels.iter().all(|c| permissions.may_select(c)) {
+        return Err(Denied::Forbidden.into());
+    }
+    let request = Request::from_parts(parts, ());
+    let transport = negotiate::negotiate(&request, &query)?;
+    if let Some(key) = &query.session {
+        query.channels = shared.sessions.resume(key, &query.channels);
+        // What it was allowed before it may not be any more: the first block tells what it has.
+        query.channels.retain(|c| permissions.may_select(c));
+    }
+    if transport == Transport::WebSocket {
+        return websocket::answer(shared, permissions, request, &query);
+    }
+    if query.channels.is_empty() {
+        return Err(Problem::bad_request(
+            "name at least one channel: /events?channel=NAME",
+        ));
+    }
+    if request.method() == Method::HEAD {
+        return Ok(head(transport));
+    }
+    let mut session = open(shared, &query)?;
+    if transport == Transport::Sse && session.is_finished() {
+        // The one answer after which an EventSource does not come back.
+        let mut response = Response::new(ResponseBody::full(""));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(response);
+    }
+    let hold = Hold::take(shared, transport, &mut session, query.session.as_deref())?;
+    match transport {
+        Transport::Poll => Ok(poll(shared, session, hold, &query).await),
+        Transport::Stream => Ok(stream(shared, session, hold)),
+        _ => Ok(event_stream(shared, session, hold, &query)),
+    }
+}
+
+/// What a session's connection holds until it ends.
+pub(crate) struct Hold {
+    _registered: Option<Registered>,
+    _held: Held,
+}
+
+impl Hold {
+    fn take(
+        shared: &Shared,
+        transport: Transport,
+        session: &mut Session,
+        key: Option<&str>,
+    ) -> Result<Self, Problem> {
+        let registered = match shared.registry.register(transport, session) {
+            Ok(registered) => Some(registered),
+            // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
+            Err(end @ End::Draining { .. }) => {
+                session.handle().end(end);
+                None
+            }
+            Err(_) => return Err(shared.unavailable()),
+        };
+        Ok(Self {
+            _registered: registered,
+            _held: shared.sessions.hold(key, session),
+        })
+    }
+}
+
+fn event_stream(
+    shared: &Shared,
+    session: Session,
+    hold: Hold,
+    query: &Query,
+) -> Response<ResponseBody> {
+    // One channel's payloads speak for themselves; of several each event has to name its own.
+    let format = match query.format {
+        Some(Format::Json) => SseFormat::Json,
+        Some(Format::Plain) => SseFormat::Plain,
+        None if is_one_channel(&session.channels()) => SseFormat::Plain,
+        None => SseFormat::Json,
+    };
+    let config = SseConfig::new()
+        .with_heartbeat(shared.config.heartbeat)
+        .with_retry(shared.config.retry)
+        .with_format(format);
+    let response = eventcast_sse::response(session, config, shared.timer.clone());
+    response.map(|body| ResponseBody::sse(body, hold))
+}
+
+fn stream(shared: &Shared, session: Session, hold: Hold) -> Response<ResponseBody> {
+    let config = StreamConfig::new()
+        .with_heartbeat(shared.config.heartbeat)
+        .with_retry(shared.config.retry);
+    let response = eventcast_poll::stream(session, config, shared.timer.clone());
+    response.map(|body| ResponseBody::stream(body, hold))
+}
+
+/// The session ends with the answer, and so does the hold on it.
+async fn poll(
+    shared: &Shared,
+    session: Session,
+    hold: Hold,
+    query: &Query,
+) -> Response<ResponseBody> {
+    let config = PollConfig::new().with_wait(shared.config.poll_wait);
+    let config = query
+        .wait
+        .map_or(config, |asked| config.wait_at_most(asked));
+    let response = eventcast_poll::poll(session, config, shared.timer.clone()).await;
+    drop(hold);
+    response.map(ResponseBody::document)
+}
+
+fn head(transport: Transport) -> Response<ResponseBody> {
+    let empty = || ResponseBody::full("");
+    match transport {
+        Transport::Poll => eventcast_poll::poll_head().map(|_| empty()),
+        Transport::Stream => eventcast_poll::stream_head().map(|_| empty()),
+        _ => eventcast_sse::head_response().map(|_| empty()),
+    }
+}
+
+fn is_one_channel(channels: &[ChannelSelector]) -> bool {
+    matches!(channels, [ChannelSelector::Channel(_)])
+}
+
+fn open(shared: &Shared, query: &Query) -> Result<Session, Problem> {
+    let mut builder = shared.hub.session().options(options(query));
+    for channel in &query.channels {
+        builder = builder.channel(channel);
+    }
+    if let Some(id) = &query.last_event_id {
+        builder = builder.resume(id);
+    }
+    Ok(builder.open()?)
+}
+
+/// How channels begin and behave that a query names.
+pub(crate) fn options(query: &Query) -> SubscriptionOptions {
+    let options = SubscriptionOptions::new()
+        .with_start(query.start)
+        .with_slow(query.slow);
+    if query.events.is_empty() {
+        options
+    } else {
+        options.with_names(query.events.iter().cloned())
+    }
+}

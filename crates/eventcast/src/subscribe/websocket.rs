@@ -1,0 +1,64 @@
+//! Subscribing over WebSocket.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcast_ws::{Mode, UpgradeError, WsConfig};
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{Request, Response};
+
+use super::open;
+use crate::access::Permissions;
+use crate::body::ResponseBody;
+use crate::client::Client;
+use crate::problem::Problem;
+use crate::query::{Format, Query};
+use crate::registry::Transport;
+use crate::service::Shared;
+
+pub(super) fn answer(
+    shared: &Arc<Shared>,
+    permissions: Permissions,
+    mut request: Request<()>,
+    query: &Query,
+) -> Result<Response<ResponseBody>, Problem> {
+    let (response, mut upgrade) = eventcast_ws::upgrade(&mut request).map_err(handshake_problem)?;
+    let agreed = response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL);
+    if !agreed && query.format == Some(Format::Plain) {
+        upgrade = upgrade.with_mode(Mode::Plain);
+    }
+    if upgrade.mode() == Mode::Plain && query.channels.is_empty() {
+        return Err(Problem::bad_request(
+            "plain mode cannot subscribe later: name at least one channel",
+        ));
+    }
+    let session = open(shared, query)?;
+    let registered = shared
+        .registry
+        .register(Transport::WebSocket, &session)
+        .map_err(|_| shared.unavailable())?;
+    let config = WsConfig::new()
+        .with_heartbeat(shared.config.heartbeat)
+        .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
+        .with_write_timeout(shared.config.write_timeout)
+        .with_retry(spread(shared.config.retry))
+        .with_max_message(shared.config.max_message);
+    let client = Arc::new(Client::new(shared, permissions, request));
+    let connection = upgrade.serve(session, client, shared.timer.clone(), config);
+    tokio::spawn(async move {
+        connection.await;
+        drop(registered);
+    });
+    Ok(response.map(|()| ResponseBody::full("")))
+}
+
+/// Between half and one and a half times as long, so that clients do not come back all at once.
+fn spread(retry: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 1_001;
+    retry.saturating_mul(500 + random as u32) / 1_000
+}
+
+fn handshake_problem(error: UpgradeError) -> Problem {
+    Problem::new(error.status(), error.to_string()).with_headers(error.response().headers())
+}
