@@ -94,14 +94,28 @@ fn encoded_data_is_decoded() {
     assert_eq!(next.decode().unwrap(), "A");
 }
 
-/// Bytes that are not UTF-8 grow as they are read, so an id may come to more than the limit.
 #[test]
 fn a_kept_id_does_not_count_towards_the_events_that_follow() {
-    let mut parser = Parser::with_config(ParserConfig::new().with_max_event_bytes(10));
+    let mut parser = small();
     let mut events = Vec::new();
-    for bytes in [&b"id: \xff\xff\xff\xff\n\n"[..], b"data: x\n\n"] {
+    for bytes in [&b"id: 0123456789\n\n"[..], b"data: 0123456789\n\n"] {
         parser.push(bytes, |event| events.push(event)).unwrap();
     }
-    assert_eq!(parser.last_event_id(), "\u{fffd}".repeat(4));
-    assert_eq!(events[0].data, "x");
+    assert_eq!(parser.last_event_id(), "0123456789");
+    assert_eq!(events[0].data, "0123456789");
+}
+
+/// Bytes that are not UTF-8 grow as they are read: each of these four becomes three.
+#[test]
+fn what_counts_is_what_an_event_holds() {
+    let error = Err(ParseError::TooLarge { limit: 10 });
+    for field in ["data", "event", "id", "encoding"] {
+        let stream = |bytes: &[u8]| [field.as_bytes(), b": ", bytes, b"\ndata\n\n"].concat();
+        let fits = stream(b"\xff\xff\xff");
+        assert_eq!(push(&mut small(), &fits), (1, Ok(())), "{field}");
+        let mut parser = small();
+        let large = stream(b"\xff\xff\xff\xff");
+        assert_eq!(push(&mut parser, &large), (0, error), "{field}");
+        assert_eq!(parser.last_event_id(), "", "{field}");
+    }
 }

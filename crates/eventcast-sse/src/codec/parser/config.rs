@@ -22,10 +22,12 @@ impl ParserConfig {
     }
 
     /// How many bytes one event may take, 8 MiB by default: its data, name, encoding and id
-    /// together, with the line that is being read. Comments and unknown fields are not kept and
-    /// do not count.
+    /// together, with the line that is being read, and with three for each piece that is not UTF-8
+    /// and becomes U+FFFD. Comments and unknown fields are not kept and do not count, nor does the
+    /// id of an earlier event.
     ///
-    /// The parser holds at most about twice as much. Below the largest payload that is published
+    /// The parser keeps at most about twice as much, the event that it reads and the last id, and
+    /// for a moment, while it decodes, once more. Below the largest payload that is published
     /// (base64 makes bytes larger by a third), such an event ends the stream.
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes;

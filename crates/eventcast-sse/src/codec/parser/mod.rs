@@ -4,6 +4,7 @@ mod config;
 mod error;
 mod event;
 mod line;
+mod start;
 mod stream;
 mod value;
 

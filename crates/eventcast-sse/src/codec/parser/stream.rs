@@ -8,6 +8,7 @@ use super::config::ParserConfig;
 use super::error::ParseError;
 use super::event::ParsedEvent;
 use super::line::{Field, Line, NameStart};
+use super::start::{BYTE_ORDER_MARK, Start};
 use super::value::{decode_utf8, parse_retry};
 
 /// Reads an event stream that comes in pieces of any size, by the rules of
@@ -49,26 +50,12 @@ pub struct Parser {
     data: Option<Vec<u8>>,
     name: String,
     encoding: String,
-    /// The id of the blocks from here on; only a block's end makes it the stream's.
-    id: String,
-    /// The id is of the event being read: it counts towards its size, a kept one does not.
-    has_new_id: bool,
+    /// The id of the block being read; only its end makes it the stream's.
+    id: Option<String>,
+    /// Kept from block to block, so it does not count towards the size of the event being read.
     last_event_id: String,
     retry: Option<Duration>,
     failed: Option<ParseError>,
-}
-
-/// How much of a byte order mark was seen.
-#[derive(Clone, Copy, Debug)]
-enum Start {
-    Matched(usize),
-    Passed,
-}
-
-impl Default for Start {
-    fn default() -> Self {
-        Self::Matched(0)
-    }
 }
 
 impl Parser {
@@ -100,7 +87,7 @@ impl Parser {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let result = match self.skip_byte_order_mark(bytes) {
+        let result = match self.start.skip_mark(bytes) {
             (0, rest) => self.read(rest, &mut on_event),
             // What looked like a mark begins the first line.
             (matched, rest) => self
@@ -120,7 +107,6 @@ impl Parser {
     /// Events of the new stream that come before an id have the old one, as in browsers.
     pub fn restart(&mut self) {
         self.forget_event();
-        self.id.clone_from(&self.last_event_id);
         self.start = Start::default();
         self.after_cr = false;
         self.failed = None;
@@ -137,26 +123,6 @@ impl Parser {
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.retry
-    }
-
-    /// Returns how many bytes of a mark turned out to be none, and what follows them.
-    fn skip_byte_order_mark<'a>(&mut self, bytes: &'a [u8]) -> (usize, &'a [u8]) {
-        let Start::Matched(before) = self.start else {
-            return (0, bytes);
-        };
-        let expected = &BYTE_ORDER_MARK[before..];
-        let same = expected.iter().zip(bytes).take_while(|(a, b)| a == b);
-        let matched = same.count();
-        if matched == expected.len() {
-            self.start = Start::Passed;
-            (0, &bytes[matched..])
-        } else if matched == bytes.len() {
-            self.start = Start::Matched(before + matched);
-            (0, &[])
-        } else {
-            self.start = Start::Passed;
-            (before, bytes)
-        }
     }
 
     fn read(
@@ -177,14 +143,14 @@ impl Parser {
             bytes = &bytes[end + 1..];
             match mem::take(&mut self.line) {
                 Line::Ignored => {}
-                Line::Name(name) if name.is_empty() => self.dispatch(on_event),
+                Line::Name(name) if name.is_empty() => self.dispatch(on_event)?,
                 Line::Name(name) => {
                     if let Some(field) = name.field() {
                         self.begin_value(field)?;
-                        self.end_value(field);
+                        self.end_value(field)?;
                     }
                 }
-                Line::Colon(field) | Line::Value(field) => self.end_value(field),
+                Line::Colon(field) | Line::Value(field) => self.end_value(field)?,
             }
         }
         Ok(())
@@ -236,9 +202,8 @@ impl Parser {
     }
 
     fn extend_value(&mut self, field: Field, part: &[u8]) -> Result<(), ParseError> {
-        let limit = self.config.max_event_bytes();
-        if part.len() > limit.saturating_sub(self.held()) {
-            return Err(ParseError::TooLarge { limit });
+        if part.len() > self.room() {
+            return Err(self.too_large());
         }
         match field {
             Field::Data => self.data.get_or_insert_default().extend_from_slice(part),
@@ -247,42 +212,58 @@ impl Parser {
         Ok(())
     }
 
-    /// What the event takes so far.
-    fn held(&self) -> usize {
+    /// What the event may still take.
+    fn room(&self) -> usize {
         let data = self.data.as_ref().map_or(0, Vec::len);
-        let id = if self.has_new_id { self.id.len() } else { 0 };
-        data + self.value.len() + self.name.len() + self.encoding.len() + id
+        let id = self.id.as_ref().map_or(0, String::len);
+        let held = data + self.value.len() + self.name.len() + self.encoding.len() + id;
+        self.config.max_event_bytes().saturating_sub(held)
     }
 
-    /// Gives a whole field its effect.
-    fn end_value(&mut self, field: Field) {
-        let value = mem::take(&mut self.value);
-        match field {
-            Field::Data => {}
-            Field::Encoding => self.encoding = decode_utf8(value),
-            Field::Event => self.name = decode_utf8(value),
-            Field::Id if value.contains(&0) => {}
-            Field::Id => {
-                self.id = decode_utf8(value);
-                self.has_new_id = true;
-            }
-            Field::Retry => self.retry = parse_retry(&value).or(self.retry),
+    fn too_large(&self) -> ParseError {
+        ParseError::TooLarge {
+            limit: self.config.max_event_bytes(),
         }
     }
 
-    fn dispatch(&mut self, on_event: &mut impl FnMut(ParsedEvent)) {
-        self.last_event_id.clone_from(&self.id);
-        self.has_new_id = false;
+    /// Gives a whole field its effect.
+    fn end_value(&mut self, field: Field) -> Result<(), ParseError> {
+        let value = mem::take(&mut self.value);
+        match field {
+            Field::Data => {}
+            Field::Encoding => self.encoding = self.decode(value)?,
+            Field::Event => self.name = self.decode(value)?,
+            Field::Id if value.contains(&0) => {}
+            Field::Id => self.id = Some(self.decode(value)?),
+            Field::Retry => self.retry = parse_retry(&value).or(self.retry),
+        }
+        Ok(())
+    }
+
+    /// Decodes what was taken out of the event. It may grow by that, and has to fit all the same.
+    fn decode(&self, bytes: Vec<u8>) -> Result<String, ParseError> {
+        decode_utf8(bytes, self.room()).ok_or_else(|| self.too_large())
+    }
+
+    fn dispatch(&mut self, on_event: &mut impl FnMut(ParsedEvent)) -> Result<(), ParseError> {
+        let data = match self.data.take() {
+            Some(data) => Some(self.decode(data)?),
+            None => None,
+        };
+        if let Some(id) = self.id.take() {
+            self.last_event_id = id;
+        }
         let name = mem::take(&mut self.name);
         let encoding = mem::take(&mut self.encoding);
-        if let Some(data) = self.data.take() {
+        if let Some(data) = data {
             on_event(ParsedEvent {
                 name: Some(name).filter(|name| !name.is_empty()),
-                data: decode_utf8(data),
+                data,
                 last_event_id: self.last_event_id.clone(),
                 encoding: Some(encoding).filter(|encoding| !encoding.is_empty()),
             });
         }
+        Ok(())
     }
 
     fn forget_event(&mut self) {
@@ -291,8 +272,6 @@ impl Parser {
         self.data = None;
         self.name = String::new();
         self.encoding = String::new();
-        self.has_new_id = false;
+        self.id = None;
     }
 }
-
-const BYTE_ORDER_MARK: &[u8; 3] = b"\xEF\xBB\xBF";
