@@ -126,7 +126,9 @@ impl Session {
         } = &mut self.subscriptions[index as usize];
         let mut state = ring.state.lock();
         read_ephemerals(cursor, &state, budget, out);
-        if let Some((reason, missed)) = cursor.step_over_trimmed(&state) {
+        if budget.is_spent() {
+            // Ephemeral events took the rest: what is in order has its turn in the next batch.
+        } else if let Some((reason, missed)) = cursor.step_over_trimmed(&state) {
             if reason == GapReason::Slow && cursor.slow == SlowPolicy::Disconnect {
                 self.ended = true;
                 out.push(Delivery::End(End::Slow));
