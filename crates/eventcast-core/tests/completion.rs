@@ -156,6 +156,7 @@ fn a_channel_of_which_only_the_end_is_remembered_can_be_left() {
     assert!(session.unsubscribe("old"));
     assert!(!session.unsubscribe("old"));
     assert_eq!(session.channels().len(), 1);
+    assert_eq!(read(&mut session), [""; 0]);
 }
 
 #[test]
