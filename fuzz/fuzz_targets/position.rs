@@ -1,0 +1,10 @@
+//! Run with: cargo xtask fuzz position
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| eventcast_fuzz::position(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    eventcast_fuzz::replay(eventcast_fuzz::position)
+}
