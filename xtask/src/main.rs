@@ -11,6 +11,7 @@
 
 mod examples;
 mod failure;
+mod fuzz;
 mod process;
 mod soak;
 mod steps;
@@ -30,13 +31,8 @@ fn main() -> ExitCode {
             print!("{}", usage());
             ExitCode::SUCCESS
         }
-        Some("soak") => match soak::soak(&Workspace::here(), &args[1..]) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                eprintln!("xtask: {failure}");
-                ExitCode::FAILURE
-            }
-        },
+        Some("fuzz") => done(fuzz::command(&Workspace::here(), &args[1..])),
+        Some("soak") => done(soak::soak(&Workspace::here(), &args[1..])),
         Some("test") => test(&args[1..]),
         Some(other) => misused(&format!("there is no command `{other}`")),
     }
@@ -64,6 +60,16 @@ fn test(args: &[String]) -> ExitCode {
     steps::run(&Workspace::here(), &options)
 }
 
+fn done(result: failure::Result) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn misused(complaint: &str) -> ExitCode {
     eprintln!("xtask: {complaint}\n");
     eprint!("{}", usage());
@@ -75,6 +81,7 @@ fn usage() -> String {
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \
            test [STEP…] [--full] [--install]   the whole check, or only the named steps\n  \
+           fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \
            soak [--minutes N] [--clients N] [--seed S]\n                                      \
            the real hub under random cuts and restarts\n\n\
          Flags:\n  \

@@ -1,4 +1,4 @@
-//! Programs that are not Rust's.
+//! Programs that are not part of Rust.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -130,6 +130,28 @@ fn ensure_python(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
 
 const PYTHON_IS_SUITABLE: &str =
     "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+
+/// A cargo command of this version, installed under `target` unless it is there.
+pub(crate) fn ensure_cargo_tool(
+    workspace: &Workspace,
+    name: &str,
+    version: &str,
+) -> Result<PathBuf> {
+    let root = workspace.target("tools");
+    let program = root.join("bin").join(name);
+    let said = output(workspace.command(&program).arg("--version"));
+    if said.is_ok_and(|said| said.split_whitespace().any(|word| word == version)) {
+        return Ok(program);
+    }
+    // Built without optimization: it only starts others.
+    run(workspace
+        .cargo(&["install", "--locked", "--debug", "--force", "--root"])
+        .arg(&root)
+        .arg("--target-dir")
+        .arg(root.join("build"))
+        .arg(format!("{name}@{version}")))?;
+    Ok(program)
+}
 
 fn find(tool: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?)

@@ -49,6 +49,12 @@ pub(super) fn loom(workspace: &Workspace, _: &Options) -> Result {
     run(cargo.env("RUSTFLAGS", "--cfg loom"))
 }
 
+/// Ten seconds for each target, or two minutes.
+pub(super) fn fuzz(workspace: &Workspace, options: &Options) -> Result {
+    let seconds = if options.full { 120 } else { 10 };
+    crate::fuzz::fuzz(workspace, options, seconds, &[])
+}
+
 /// Two rounds of a few seconds, or ten minutes.
 pub(super) fn soak(workspace: &Workspace, options: &Options) -> Result {
     let minutes = if options.full { "10" } else { "0.2" };

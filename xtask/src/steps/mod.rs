@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 /// What the command line asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// The long checks too: the soak for ten minutes.
+    /// The long checks too: the soak for ten minutes, each fuzz target for two.
     pub(crate) full: bool,
     /// Missing tools may be installed.
     pub(crate) install: bool,
@@ -85,6 +85,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: autobahn::run,
     },
     Step {
+        name: "fuzz",
+        about: "every fuzz target, for a moment (long: `cargo xtask fuzz`)",
+        run: code::fuzz,
+    },
+    Step {
         name: "soak",
         about: "the real hub under random cuts, for a moment (long: `cargo xtask soak`)",
         run: code::soak,
@@ -99,7 +104,7 @@ pub(crate) const STEPS: &[Step] = &[
 /// Runs the steps until one fails, then says how it went.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> ExitCode {
     if options.full {
-        println!("--full: the soak runs for ten minutes");
+        println!("--full: the soak runs for ten minutes, each fuzz target for two");
     }
     let chosen: Vec<&Step> = STEPS
         .iter()
