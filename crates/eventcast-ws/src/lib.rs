@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod end;
 mod handler;
+mod handshake;
 mod refusal;
 mod upgrade;
 
@@ -14,6 +15,7 @@ pub use config::{Mode, WsConfig};
 pub use connection::{Connection, serve};
 pub use end::{CloseCode, WsEnd};
 pub use handler::{ClientHandler, SubscribeOnly};
+pub use handshake::{UpgradeError, is_upgrade};
 pub use refusal::{ErrorCode, Refusal};
 pub use tokio_tungstenite;
-pub use upgrade::{Upgrade, UpgradeError, UpgradedConnection, is_upgrade, upgrade};
+pub use upgrade::{Upgrade, UpgradedConnection, upgrade};

@@ -84,7 +84,8 @@ impl OutQueue {
     ) -> Poll<io::Result<usize>> {
         if !io.is_write_vectored() {
             self.gather();
-            return io.poll_write(cx, &self.rope[0]);
+            let chunk = &self.rope[0];
+            return io.poll_write(cx, &chunk[..chunk.len().min(GATHERED)]);
         }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.rope.len().min(MAX_SLICES);
@@ -141,8 +142,10 @@ impl fmt::Debug for OutQueue {
 
 /// As many as hyper and most kernels take with good effect.
 const MAX_SLICES: usize = 64;
-/// The most that is copied into one chunk.
-const GATHERED: usize = 64 << 10;
+/// The most that is copied into one chunk, and written as one where there is one at a time: a
+/// stream over HTTP/2 copies what it is given, up to four chunks of it, before it says that it is
+/// full.
+const GATHERED: usize = 16 << 10;
 /// An idle connection keeps room for so many frames.
 const ROPE_KEPT: usize = 8;
 
@@ -237,6 +240,6 @@ mod tests {
             .iter()
             .map(Vec::len)
             .collect();
-        assert_eq!(lengths, [GATHERED + 1, GATHERED, 2]);
+        assert_eq!(lengths, [GATHERED, 1, GATHERED, 2]);
     }
 }
