@@ -28,6 +28,9 @@ pub use config::ServiceConfig;
 pub use origin::AllowedOrigins;
 pub use request::{ClientRequest, RequestHandler};
 pub use server::{Server, ServerConfig};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use server::{TlsConfig, TlsError};
 pub use service::{EventService, Subscribers};
 pub use timer::TokioTimer;
 
@@ -36,3 +39,6 @@ pub use eventcast_poll as poll;
 pub use eventcast_sse as sse;
 pub use eventcast_ws as ws;
 pub use eventcast_ws::{ErrorCode, Refusal};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use rustls;

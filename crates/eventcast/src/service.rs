@@ -36,7 +36,7 @@ use crate::timer::TokioTimer;
 /// | request | what it does |
 /// |---|---|
 /// | `GET /events?channel=a&channel=b` | an event stream (SSE) |
-/// | the same with `Upgrade: websocket` | a WebSocket |
+/// | the same with `Upgrade: websocket`, or `CONNECT` over HTTP/2 | a WebSocket |
 /// | `POST /channels/{channel}` | publishes the body |
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
@@ -211,7 +211,9 @@ impl EventService {
                 history(&self.shared, &permissions, &channel, query.history)
             }
             Target::History(_) => Err(Problem::method_not_allowed("GET, HEAD")),
-            Target::Events if matches!(parts.method, Method::GET | Method::HEAD) => {
+            Target::Events
+                if matches!(parts.method, Method::CONNECT | Method::GET | Method::HEAD) =>
+            {
                 let permissions = self.permissions(&parts).await?;
                 subscribe(&self.shared, permissions, parts, query).await
             }

@@ -86,7 +86,7 @@ async fn what_is_no_request() {
         "\r\n\r\n\r\n\r\n".to_owned(),
         "CONNECT events.test:80 HTTP/1.1\r\n\r\n".to_owned(),
         "OPTIONS * HTTP/1.1\r\n\r\n".to_owned(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n".to_owned(),
         "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0".to_owned(),
         format!("GET {target}\r\n{host}"),
         format!("GET {target} HTTP/9.9\r\n{host}"),

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// A [`Server`](super::Server)'s settings.
 ///
+/// Some bounds are fixed: a request's head has at most 16 KiB, in either version of HTTP. Over
+/// HTTP/2 a client may send 64 KiB on a stream and 1 MiB on a connection before they are read, and
+/// one that opens streams only to reset them is cut after 20 that were not even looked at.
+///
 /// ```
 /// use std::time::Duration;
 /// use eventcast::ServerConfig;
@@ -18,6 +22,9 @@ pub struct ServerConfig {
     write_timeout: Duration,
     shutdown_grace: Duration,
     unsent_bytes: u32,
+    max_streams: u32,
+    ping_interval: Duration,
+    stream_buffer: u32,
 }
 
 impl ServerConfig {
@@ -28,19 +35,25 @@ impl ServerConfig {
             write_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(10),
             unsent_bytes: 128 << 10,
+            max_streams: 1_000,
+            ping_interval: Duration::from_secs(20),
+            stream_buffer: 64 << 10,
         }
     }
 
     /// How long a request's head may take to arrive, and an idle connection may stay open between
     /// requests; 10 seconds by default. A slow client needs a few seconds; a hostile one gets no
-    /// more.
+    /// more. A TLS handshake has as long before that. An HTTP/2 connection is idle while it has no
+    /// stream.
     pub fn with_header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long a write may make no progress before the connection is cut, 30 seconds by default.
-    /// A reader that pauses for longer loses its connection, not its place.
+    /// A reader that pauses for longer loses its connection, not its place. Over HTTP/2 it loses its
+    /// stream, and the others of the connection go on. The whole connection is cut when its socket
+    /// takes nothing.
     pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
@@ -57,6 +70,33 @@ impl ServerConfig {
     /// anybody can tell; much less costs throughput.
     pub fn with_unsent_bytes(mut self, bytes: u32) -> Self {
         self.unsent_bytes = bytes;
+        self
+    }
+
+    /// How many requests of one HTTP/2 connection may be open at a time, 1,000 by default: its
+    /// event streams and WebSockets together. Few, and a proxy that carries many clients over one
+    /// connection has them wait; many, and one connection can hold that many sessions.
+    pub fn with_max_streams(mut self, streams: u32) -> Self {
+        self.max_streams = streams;
+        self
+    }
+
+    /// How often an HTTP/2 client is asked whether it is there, 20 seconds by default; one that
+    /// does not answer within as long again is cut. Seldom, and the sessions of a client that
+    /// vanished without a word stay for that long; often, and sleeping phones are woken. HTTP/1.1
+    /// has nothing like it: there, vanished clients are noticed by the writes that stall.
+    pub fn with_ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval.min(LONGEST);
+        self
+    }
+
+    /// How many bytes an HTTP/2 stream takes from its session before they are sent, 64 KiB by
+    /// default; up to two batches of events (64 KiB or one event each) may come on top. The bytes
+    /// are the log's own, shared by all streams, as long as the log retains them. Much more, and a
+    /// slow reader is far behind before anybody can tell; much less costs throughput over long
+    /// distances.
+    pub fn with_stream_buffer(mut self, bytes: u32) -> Self {
+        self.stream_buffer = bytes;
         self
     }
 
@@ -83,6 +123,24 @@ impl ServerConfig {
     pub fn unsent_bytes(&self) -> u32 {
         self.unsent_bytes
     }
+
+    /// The bound on an HTTP/2 connection's streams.
+    #[must_use]
+    pub fn max_streams(&self) -> u32 {
+        self.max_streams
+    }
+
+    /// The time between an HTTP/2 connection's pings.
+    #[must_use]
+    pub fn ping_interval(&self) -> Duration {
+        self.ping_interval
+    }
+
+    /// The bound on what an HTTP/2 stream takes before it is sent.
+    #[must_use]
+    pub fn stream_buffer(&self) -> u32 {
+        self.stream_buffer
+    }
 }
 
 impl Default for ServerConfig {
@@ -91,5 +149,7 @@ impl Default for ServerConfig {
     }
 }
 
+/// The largest request head.
+pub(super) const MAX_HEAD: usize = 16 << 10;
 /// What an instant can be moved on by without overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

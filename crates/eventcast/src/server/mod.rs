@@ -1,10 +1,20 @@
 //! A ready server.
 
 mod config;
+mod http1;
+mod http2;
+mod preface;
 mod serve;
 mod socket;
 mod stall;
+mod streams;
 mod takeover;
+#[cfg(feature = "tls")]
+mod tls;
+mod unsent;
 
 pub use config::ServerConfig;
 pub use serve::Server;
+pub(crate) use streams::Stream;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsError};

@@ -3,29 +3,31 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
 use std::time::Duration;
 
 use eventcast_core::End;
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::ServerConfig;
-use super::socket;
+use super::preface::{Version, sniff};
 use super::stall::StallGuard;
-use super::takeover::EventStream;
-use crate::body::ResponseBody;
+#[cfg(feature = "tls")]
+use super::tls::TlsConfig;
+use super::{http1, http2, socket};
 use crate::service::EventService;
 
-/// Serves an [`EventService`] over HTTP/1.1.
+/// Serves an [`EventService`] over HTTP/1.1 and HTTP/2, on one port.
+///
+/// Over TCP as it is, a client that knows so begins to speak HTTP/2 (`curl
+/// --http2-prior-knowledge`); everybody else gets HTTP/1.1. Over TLS the two agree on one of them
+/// first, and browsers choose HTTP/2: all event streams and WebSockets of a browser's pages then
+/// share one connection, where HTTP/1.1 lets it have six. What bounds an HTTP/2 connection is in
+/// [`ServerConfig`].
 ///
 /// ```no_run
 /// use eventcast::{EventService, Hub, Server, ServiceConfig};
@@ -44,6 +46,8 @@ pub struct Server {
     address: SocketAddr,
     service: EventService,
     config: ServerConfig,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
 }
 
 impl Server {
@@ -58,6 +62,8 @@ impl Server {
             listener,
             service,
             config: ServerConfig::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
         })
     }
 
@@ -68,6 +74,15 @@ impl Server {
         self
     }
 
+    /// The same over TLS, and over nothing else: who serves both binds two of them, with clones of
+    /// one service. A handshake has [`ServerConfig::with_header_timeout`] to be done.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// The address that was taken.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -75,14 +90,19 @@ impl Server {
     }
 
     /// Serves until `shutdown` is done, then stops accepting, ends every session as
-    /// [`End::Draining`], and returns when all connections are closed, or
-    /// [`ServerConfig::with_shutdown_grace`] is over.
+    /// [`End::Draining`], tells HTTP/2 clients to open no more streams, and returns when all
+    /// connections are closed, or [`ServerConfig::with_shutdown_grace`] is over.
     ///
     /// # Cancel safety
     /// Dropping it stops accepting at once and leaves open connections to themselves.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let tasks = TaskTracker::new();
-        let closing = CancellationToken::new();
+        let serving = Serving {
+            service: self.service,
+            config: self.config,
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let tasks = &serving.tasks;
         let cut = CancellationToken::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -90,23 +110,27 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
-            match accepted {
-                Ok((stream, _)) => {
-                    socket::prepare(&stream, self.config.unsent_bytes());
-                    let service = self.service.clone();
-                    let connection = serve(stream, service, self.config, closing.clone());
-                    tasks.spawn(cut.clone().run_until_cancelled_owned(connection));
-                }
+            let Ok((stream, _)) = accepted else {
                 // Out of file descriptors or the like: what is open goes on, and frees some.
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            socket::prepare(&stream, self.config.unsent_bytes());
+            let cut = cut.clone();
+            #[cfg(feature = "tls")]
+            if let Some(tls) = &self.tls {
+                let connection = encrypted(stream, tls.clone(), serving.clone());
+                tasks.spawn(cut.run_until_cancelled_owned(connection));
+                continue;
             }
+            tasks.spawn(cut.run_until_cancelled_owned(plain(stream, serving.clone())));
         }
         drop(self.listener);
-        self.service.end_sessions(End::Draining { retry: None });
-        closing.cancel();
+        serving.service.end_sessions(End::Draining { retry: None });
+        serving.closing.cancel();
         tasks.close();
-        let ended = async { tokio::join!(tasks.wait(), self.service.sessions_ended()) };
-        let ended = tokio::time::timeout(self.config.shutdown_grace(), ended).await;
+        let ended = async { tokio::join!(tasks.wait(), serving.service.sessions_ended()) };
+        let ended = timeout(self.config.shutdown_grace(), ended).await;
         if ended.is_err() {
             cut.cancel();
             tasks.wait().await;
@@ -114,85 +138,51 @@ impl Server {
     }
 }
 
-async fn serve(
-    stream: TcpStream,
-    service: EventService,
-    config: ServerConfig,
-    closing: CancellationToken,
-) {
-    let io = StallGuard::new(stream, config.write_timeout());
-    if let Some((io, response)) = answer(io, service, config, closing).await {
-        EventStream::new(io, response).await;
-    }
+/// What every connection of a server is given.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub(super) service: EventService,
+    pub(super) config: ServerConfig,
+    /// Cancelled when no further requests are taken.
+    pub(super) closing: CancellationToken,
+    /// What a shutdown waits for.
+    pub(super) tasks: TaskTracker,
 }
 
-/// Answers requests until the connection ends, or until one is answered with an event stream: the
-/// socket is handed back then, with that response.
-async fn answer<S>(
-    io: S,
-    service: EventService,
-    config: ServerConfig,
-    closing: CancellationToken,
-) -> Option<(S, Response<ResponseBody>)>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let handed_over = HandedOver::default();
-    let slot = handed_over.clone();
-    let handler = service_fn(move |request: Request<Incoming>| {
-        let (service, slot) = (service.clone(), slot.clone());
-        // Boxed: hyper keeps room for this future as long as the connection lives.
-        Box::pin(async move {
-            let takes_chunks = request.version() == Version::HTTP_11;
-            let response = service.handle(request).await;
-            if takes_chunks && response.body().is_stream() {
-                // hyper writes nothing after an error of its service, and gives the socket back.
-                slot.put(response);
-                return Err(NotByHyper);
-            }
-            Ok(response)
-        })
-    });
-    let mut connection = Box::pin(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout())
-            .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(io), handler)
-            .with_upgrades(),
-    );
-    // How a connection failed is of no use to anybody: its sessions end with it.
-    let _ = tokio::select! {
-        result = &mut connection => result,
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            (&mut connection).await
+impl Serving {
+    /// Does what comes before a connection's first request, unless it takes too long.
+    async fn before_requests<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
+        let work = timeout(self.config.header_timeout(), work);
+        self.closing.run_until_cancelled(work).await?.ok()?.ok()
+    }
+
+    async fn speak<S>(self, version: Version, io: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match version {
+            Version::Http1 => http1::serve(io, self).await,
+            // Boxed: it is much larger, and there are far fewer of them.
+            Version::Http2 => Box::pin(http2::serve(io, self)).await,
         }
-    };
-    let response = handed_over.take()?;
-    let parts = Pin::into_inner(connection).into_parts()?;
-    Some((parts.io.into_inner(), response))
+    }
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("the response is an event stream, which is written without hyper")]
-struct NotByHyper;
-
-/// Where a service leaves the response that is not for hyper.
-#[derive(Clone, Default)]
-struct HandedOver(Arc<Mutex<Option<Response<ResponseBody>>>>);
-
-impl HandedOver {
-    fn put(&self, response: Response<ResponseBody>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+async fn plain(stream: TcpStream, serving: Serving) {
+    let io = StallGuard::new(stream, serving.config.write_timeout());
+    if let Some((version, io)) = serving.before_requests(sniff(io)).await {
+        serving.speak(version, io).await;
     }
+}
 
-    fn take(&self) -> Option<Response<ResponseBody>> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.take()
+#[cfg(feature = "tls")]
+async fn encrypted(stream: TcpStream, tls: TlsConfig, serving: Serving) {
+    // Below TLS, which takes bytes without having written them.
+    let io = StallGuard::new(stream, serving.config.write_timeout());
+    let handshake = Box::pin(tls.accept(io));
+    if let Some((version, io)) = serving.before_requests(handshake).await {
+        serving.speak(version, io).await;
     }
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The largest request head.
-const MAX_HEAD: usize = 16 << 10;

@@ -41,7 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
         }
     }
 
-    /// Ready when the queue is written, or with `Err` when the connection is over.
+    /// Ready when the queue is written, out of TLS's own buffer too, or with `Err` when the
+    /// connection is over.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
         while self.queue.has_remaining() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -54,7 +55,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
         }
         // An idle connection keeps no room for a batch.
         self.queue = Batch::default();
-        Poll::Ready(Ok(()))
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        flushed.map(|result| result.map_err(|_| Over))
     }
 
     /// Throws away what the client sends; `Err` when it is gone, or sends without end.

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::problem::Problem;
 use crate::query::{Format, Query};
 use crate::registry::Transport;
+use crate::server::Stream;
 use crate::service::Shared;
 
 pub(super) fn answer(
@@ -44,11 +45,15 @@ pub(super) fn answer(
         .with_write_timeout(shared.config.write_timeout)
         .with_retry(spread(shared.config.retry))
         .with_max_message(shared.config.max_message);
+    let stream = request.extensions_mut().remove::<Arc<Stream>>();
     let client = Arc::new(Client::new(shared, permissions, request));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
     tokio::spawn(async move {
         connection.await;
         drop(registered);
+        if let Some(stream) = stream {
+            stream.finish();
+        }
     });
     Ok(response.map(|()| ResponseBody::full("")))
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod client;
+pub(crate) mod http2;
 pub(crate) mod stream;
 pub(crate) mod websocket;
 

@@ -1,0 +1,94 @@
+//! A connection that speaks HTTP/1.1.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::config::MAX_HEAD;
+use super::serve::Serving;
+use super::takeover::EventStream;
+use crate::body::ResponseBody;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S>(io: S, serving: Serving)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    if let Some((io, response)) = answer(io, serving).await {
+        EventStream::new(io, response).await;
+    }
+}
+
+/// Answers requests until the connection ends, or until one is answered with an event stream: the
+/// socket is handed back then, with that response.
+async fn answer<S>(io: S, serving: Serving) -> Option<(S, Response<ResponseBody>)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Serving {
+        service,
+        config,
+        closing,
+        ..
+    } = serving;
+    let handed_over = HandedOver::default();
+    let slot = handed_over.clone();
+    let handler = service_fn(move |request: Request<Incoming>| {
+        let (service, slot) = (service.clone(), slot.clone());
+        // Boxed: hyper keeps room for this future as long as the connection lives.
+        Box::pin(async move {
+            let takes_chunks = request.version() == Version::HTTP_11;
+            let response = service.handle(request).await;
+            if takes_chunks && response.body().is_stream() {
+                // hyper writes nothing after an error of its service, and gives the socket back.
+                slot.put(response);
+                return Err(NotByHyper);
+            }
+            Ok(response)
+        })
+    });
+    let mut connection = Box::pin(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout())
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(io), handler)
+            .with_upgrades(),
+    );
+    // How a connection failed is of no use to anybody: its sessions end with it.
+    let _ = tokio::select! {
+        result = &mut connection => result,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    let response = handed_over.take()?;
+    let parts = Pin::into_inner(connection).into_parts()?;
+    Some((parts.io.into_inner(), response))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the response is an event stream, which is written without hyper")]
+struct NotByHyper;
+
+/// Where a service leaves the response that is not for hyper.
+#[derive(Clone, Default)]
+struct HandedOver(Arc<Mutex<Option<Response<ResponseBody>>>>);
+
+impl HandedOver {
+    fn put(&self, response: Response<ResponseBody>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(response);
+    }
+
+    fn take(&self) -> Option<Response<ResponseBody>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take()
+    }
+}

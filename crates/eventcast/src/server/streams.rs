@@ -1,0 +1,174 @@
+//! The open streams of an HTTP/2 connection, each a task.
+//!
+//! hyper stops polling a body while its stream's peer grants no window, and never gives up. So this
+//! spawns hyper's tasks itself, counts what their bodies gave and h2 has not taken, and aborts the
+//! tasks of a stream where that does not change: dropping them resets the stream.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use hyper::rt::Executor;
+use slab::Slab;
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+tokio::task_local! {
+    /// The stream that a task works for.
+    static CURRENT: Arc<Stream>;
+}
+
+/// All streams of a connection: what hyper spawns their tasks with.
+#[derive(Clone)]
+pub(super) struct Streams(Arc<Shared>);
+
+struct Shared {
+    tasks: TaskTracker,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    streams: Slab<Weak<Stream>>,
+    /// One was opened since [`Streams::were_open`] was asked.
+    opened: bool,
+}
+
+impl Streams {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self(Arc::new(Shared {
+            tasks,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// The stream that the running task works for.
+    ///
+    /// # Panics
+    /// Outside hyper's tasks.
+    pub(super) fn current() -> Arc<Stream> {
+        CURRENT.with(Arc::clone)
+    }
+
+    /// Whether a stream is open, or was since the last call.
+    pub(super) fn were_open(&self) -> bool {
+        let mut open = self.open();
+        std::mem::take(&mut open.opened) || !open.streams.is_empty()
+    }
+
+    /// Resets the streams whose peer has taken nothing in so many calls, this one included.
+    pub(super) fn end_stalled(&self, patience: u32) {
+        // The last owner of a stream takes the lock.
+        let streams: Vec<_> = {
+            let open = self.open();
+            let streams = open.streams.iter();
+            streams.filter_map(|(_, stream)| stream.upgrade()).collect()
+        };
+        for stream in streams {
+            if stream.has_stalled(patience) {
+                stream.abort();
+            }
+        }
+    }
+
+    fn add(&self) -> Arc<Stream> {
+        let mut open = self.open();
+        open.opened = true;
+        let entry = open.streams.vacant_entry();
+        let stream = Arc::new(Stream {
+            connection: self.clone(),
+            key: entry.key(),
+            tasks: Default::default(),
+            unsent: AtomicUsize::new(0),
+            progress: AtomicBool::new(false),
+            idle: AtomicU32::new(0),
+        });
+        entry.insert(Arc::downgrade(&stream));
+        stream
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        // A request is a new stream; a task that a stream's own task asks for writes what its
+        // upgrade writes.
+        let (stream, place) = match CURRENT.try_with(Arc::clone) {
+            Ok(stream) => (stream, 1),
+            Err(_) => (self.add(), 0),
+        };
+        let future = CURRENT.scope(Arc::clone(&stream), future);
+        let task = self.0.tasks.spawn(future);
+        let _ = stream.tasks[place].set(task.abort_handle());
+    }
+}
+
+/// One stream, until its last task has ended and nothing of it waits to be sent.
+pub(crate) struct Stream {
+    connection: Streams,
+    key: usize,
+    /// The request's, and its upgrade's.
+    tasks: [OnceLock<AbortHandle>; 2],
+    /// Pieces of data that were given and are not sent.
+    unsent: AtomicUsize,
+    /// Something was sent since this was last looked at.
+    progress: AtomicBool,
+    /// How often nothing was.
+    idle: AtomicU32,
+}
+
+impl Stream {
+    /// There is one more piece to send.
+    pub(super) fn add_unsent(&self) {
+        if self.unsent.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.progress.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A part of a piece was sent.
+    pub(super) fn note_progress(&self) {
+        self.progress.store(true, Ordering::Relaxed);
+    }
+
+    /// A piece was sent, or thrown away.
+    pub(super) fn remove_unsent(&self) {
+        self.unsent.fetch_sub(1, Ordering::Relaxed);
+        self.progress.store(true, Ordering::Relaxed);
+    }
+
+    /// Nothing more will be written: if the stream is not done with what was, within the write
+    /// timeout, it is reset.
+    pub(crate) fn finish(&self) {
+        self.add_unsent();
+    }
+
+    fn has_stalled(&self, patience: u32) -> bool {
+        let progress = self.progress.swap(false, Ordering::Relaxed);
+        if progress || self.unsent.load(Ordering::Relaxed) == 0 {
+            self.idle.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.idle.fetch_add(1, Ordering::Relaxed) + 1 >= patience
+    }
+
+    fn abort(&self) {
+        for task in self.tasks.iter().filter_map(OnceLock::get) {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut open = self.connection.open();
+        open.streams.remove(self.key);
+        if open.streams.is_empty() {
+            open.streams.shrink_to_fit();
+        }
+    }
+}
