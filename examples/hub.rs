@@ -12,14 +12,19 @@ mod echo;
 mod local;
 #[path = "hub/options.rs"]
 mod options;
+#[path = "hub/tls.rs"]
+mod tls;
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use eventcast::{EventService, Hub, HubConfig, Server};
+use eventcast::{EventService, Hub, HubConfig, Server, ServerConfig};
+use futures_util::FutureExt;
+use futures_util::future::{OptionFuture, join};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
@@ -55,21 +60,27 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     );
     let echo = options.echo.then(|| Arc::new(Echo::new(hub.clone())));
     let answering = echo.clone();
+    let addresses = [Some(options.listen), options.tls_listen].into_iter();
     let config = options
         .service
-        .with_authorizer(LocalPublish::new(options.listen, options.allow_hosts))
+        .with_authorizer(LocalPublish::new(addresses.flatten(), options.allow_hosts))
         .with_fallback(move |request| match &answering {
             Some(echo) if request.uri.path() == "/echo" => Some(echo.answer(request)),
             _ => page(request),
         });
-    let server = Server::bind(options.listen, EventService::new(hub, config))
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?
-        .with_config(options.server);
-    let shutdown = shutdown_signal()?;
+    let service = EventService::new(hub, config);
+    let server = bind(options.listen, &service, options.server).await?;
+    let encrypted = match options.tls_listen {
+        Some(address) => {
+            let files = options.certificate.as_deref().zip(options.key.as_deref());
+            let tls = tls::config(files, address.ip())?;
+            Some(bind(address, &service, options.server).await?.with_tls(tls))
+        }
+        None => None,
+    };
+    let shutdown = shutdown_signal()?.shared();
 
-    let address = server.local_addr();
-    let url = format!("http://{address}");
+    let url = format!("http://{}", server.local_addr());
     writeln!(
         io::stdout(),
         "eventcast hub on {url}/\n\n\
@@ -79,13 +90,40 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
          resume   curl -N -H 'Last-Event-ID: ID' '{url}/events?channel=news'\n"
     )?;
     if echo.is_some() {
+        let address = server.local_addr();
         writeln!(io::stdout(), "echo     websocat ws://{address}/echo\n")?;
     }
-    server.run(shutdown).await;
+    if let Some(encrypted) = &encrypted {
+        let url = format!("https://{}", encrypted.local_addr());
+        let insecure = if options.certificate.is_none() {
+            "-k "
+        } else {
+            ""
+        };
+        writeln!(
+            io::stdout(),
+            "and, encrypted, on {url}/\n\n\
+             watch    curl -N {insecure}--http2 '{url}/events?channel=news'\n"
+        )?;
+    }
+    let plain = server.run(shutdown.clone());
+    let encrypted = OptionFuture::from(encrypted.map(|server| server.run(shutdown)));
+    join(plain, encrypted).await;
     if let Some(echo) = echo {
         echo.end().await;
     }
     Ok(())
+}
+
+async fn bind(
+    address: SocketAddr,
+    service: &EventService,
+    config: ServerConfig,
+) -> Result<Server, Box<dyn Error>> {
+    let server = Server::bind(address, service.clone())
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    Ok(server.with_config(config))
 }
 
 fn page(request: &Parts) -> Option<Response<Bytes>> {

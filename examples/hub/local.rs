@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
 
-/// Everybody may subscribe. Publishing takes a server that listens on loopback, a request that
+/// Everybody may subscribe. Publishing takes a server that listens on loopback only, a request that
 /// names a loopback host (or one that was allowed), and no sign of a proxy: a proxy on the same
 /// machine would make the whole world local, and a name that a stranger's DNS points here would
 /// make his page so.
@@ -18,9 +18,9 @@ pub(crate) struct LocalPublish {
 }
 
 impl LocalPublish {
-    pub(crate) fn new(listen: SocketAddr, hosts: Vec<String>) -> Self {
+    pub(crate) fn new(mut addresses: impl Iterator<Item = SocketAddr>, hosts: Vec<String>) -> Self {
         Self {
-            on_loopback: listen.ip().is_loopback(),
+            on_loopback: addresses.all(|address| address.ip().is_loopback()),
             hosts,
         }
     }

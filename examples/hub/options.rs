@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ A hub to try: publish by POST, receive over Server-Sent Events and WebSocket, re
 Usage: hub [OPTIONS]
 
   --listen ADDR              address and port; port 0 takes a free one [127.0.0.1:8080]
+  --tls-listen ADDR          another address and port, for https
+  --cert FILE                its certificate, in PEM; without one the hub makes its own
+  --key FILE                 the certificate's key, in PEM
   --retain-count N           events kept for each channel [10000]
   --retain-bytes BYTES       bytes kept for each channel [8388608]
   --retain-age SECONDS       how long events are kept [600]
@@ -28,12 +32,15 @@ Usage: hub [OPTIONS]
   --echo                     WebSockets at /echo get every message back, up to 16 MiB each
   --help                     this text
 
-Everybody may subscribe. Publishing is open to this machine only: the hub has to listen on a
-loopback address, and the request has to name a loopback host and come through no proxy. The echo
-answers everybody, pages of any origin included.";
+Everybody may subscribe. Publishing is open to this machine only: the hub has to listen on
+loopback addresses, and the request has to name a loopback host and come through no proxy. The
+echo answers everybody, pages of any origin included.";
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
+    pub(crate) tls_listen: Option<SocketAddr>,
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     pub(crate) retention: Retention,
     pub(crate) service: ServiceConfig,
     pub(crate) server: ServerConfig,
@@ -49,6 +56,9 @@ impl Options {
     ) -> Result<Option<Self>, Box<dyn Error>> {
         let mut options = Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_listen: None,
+            certificate: None,
+            key: None,
             retention: Retention::new(),
             service: ServiceConfig::new(),
             server: ServerConfig::new(),
@@ -65,7 +75,10 @@ impl Options {
             let flag = flag.to_owned();
             match flag.as_str() {
                 "help" => return Ok(None),
-                "listen" => options.listen = address(&mut parser)?,
+                "listen" => options.listen = address(&mut parser, &flag)?,
+                "tls-listen" => options.tls_listen = Some(address(&mut parser, &flag)?),
+                "cert" => options.certificate = Some(value(&mut parser, &flag)?),
+                "key" => options.key = Some(value(&mut parser, &flag)?),
                 "retain-count" => {
                     let count = at_least_one(&mut parser, &flag)?;
                     options.retention = options.retention.with_count(count);
@@ -104,6 +117,12 @@ impl Options {
                 _ => return Err(with_hint(Long(&flag).unexpected())),
             }
         }
+        if options.certificate.is_some() != options.key.is_some() {
+            return Err("--cert and --key go together (try --help)".into());
+        }
+        if options.certificate.is_some() && options.tls_listen.is_none() {
+            return Err("--cert and --key are for --tls-listen (try --help)".into());
+        }
         options.service = options.service.with_allowed_origins(origins);
         Ok(Some(options))
     }
@@ -123,10 +142,10 @@ fn value<T: FromStr<Err: std::fmt::Display>>(
 }
 
 /// An address and port, or a name and port.
-fn address(parser: &mut lexopt::Parser) -> Result<SocketAddr, Box<dyn Error>> {
-    let text: String = value(parser, "listen")?;
+fn address(parser: &mut lexopt::Parser, flag: &str) -> Result<SocketAddr, Box<dyn Error>> {
+    let text: String = value(parser, flag)?;
     let resolved = text.to_socket_addrs().ok().and_then(|mut all| all.next());
-    resolved.ok_or_else(|| format!("--listen {text}: not an address and port (try --help)").into())
+    resolved.ok_or_else(|| format!("--{flag} {text}: not an address and port (try --help)").into())
 }
 
 fn at_least_one(parser: &mut lexopt::Parser, flag: &str) -> Result<usize, Box<dyn Error>> {
