@@ -4,6 +4,7 @@
 
 use eventcast_ws::{Mode, UpgradeError, is_upgrade, upgrade};
 use http::{Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 
 /// The request of RFC 6455 §1.3.
 fn request() -> http::request::Builder {
@@ -144,4 +145,53 @@ fn errors_know_their_response() {
     assert_eq!(version.headers()["sec-websocket-version"], "13");
     assert_eq!(UpgradeError::Method.response().headers()["allow"], "GET");
     assert_eq!(UpgradeError::Key.status(), StatusCode::BAD_REQUEST);
+}
+
+/// RFC 8441 §5.
+fn connect() -> http::request::Builder {
+    Request::connect("https://server.example.com/events")
+        .version(Version::HTTP_2)
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+}
+
+#[test]
+fn over_http2() {
+    assert!(is_upgrade(&connect().body(()).unwrap()));
+    let (response, mode) = answer(connect()).unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers().is_empty(), "{response:?}");
+    assert_eq!(mode, Mode::Json);
+
+    let offer = connect().header("sec-websocket-protocol", "other, eventcast.v1+plain");
+    let (response, mode) = answer(offer).unwrap();
+    let name = &response.headers()["sec-websocket-protocol"];
+    assert_eq!(
+        (name.as_bytes(), mode),
+        (&b"eventcast.v1+plain"[..], Mode::Plain)
+    );
+}
+
+#[test]
+fn over_http2_but_not_properly() {
+    let request = || Request::connect("https://a.test/events").version(Version::HTTP_2);
+    let other = Protocol::from_static("connect-udp");
+    for (builder, error, status) in [
+        (request(), UpgradeError::Protocol, 501),
+        (request().extension(other), UpgradeError::Protocol, 501),
+        (
+            connect().version(Version::HTTP_11),
+            UpgradeError::HttpVersion,
+            400,
+        ),
+        (
+            connect().header("sec-websocket-version", "8"),
+            UpgradeError::Version,
+            426,
+        ),
+    ] {
+        let given = answer(builder).unwrap_err();
+        assert_eq!((given, given.status().as_u16()), (error, status));
+    }
+    assert!(!is_upgrade(&request().body(()).unwrap()));
 }

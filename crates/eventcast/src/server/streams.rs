@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
 use hyper::rt::Executor;
 use slab::Slab;
@@ -81,6 +82,7 @@ impl Streams {
             unsent: AtomicUsize::new(0),
             progress: AtomicBool::new(false),
             idle: AtomicU32::new(0),
+            waiting: Mutex::default(),
         });
         entry.insert(Arc::downgrade(&stream));
         stream
@@ -120,6 +122,8 @@ pub(crate) struct Stream {
     progress: AtomicBool,
     /// How often nothing was.
     idle: AtomicU32,
+    /// Waits until all is sent.
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl Stream {
@@ -137,8 +141,21 @@ impl Stream {
 
     /// A piece was sent, or thrown away.
     pub(super) fn remove_unsent(&self) {
-        self.unsent.fetch_sub(1, Ordering::Relaxed);
         self.progress.store(true, Ordering::Relaxed);
+        if self.unsent.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let waker = self.waiting().take();
+            waker.map(Waker::wake);
+        }
+    }
+
+    /// Ready once nothing waits to be sent.
+    pub(super) fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting();
+        if self.unsent.load(Ordering::Acquire) == 0 {
+            return Poll::Ready(());
+        }
+        *waiting = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Nothing more will be written: if the stream is not done with what was, within the write
@@ -156,6 +173,10 @@ impl Stream {
         self.idle.fetch_add(1, Ordering::Relaxed) + 1 >= patience
     }
 
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn abort(&self) {
         for task in self.tasks.iter().filter_map(OnceLock::get) {
             task.abort();
@@ -170,5 +191,45 @@ impl Drop for Stream {
         if open.streams.is_empty() {
             open.streams.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stalled_after(stream: &Stream, most: u32) -> Option<u32> {
+        (1..=most).find(|_| stream.has_stalled(3))
+    }
+
+    #[test]
+    fn only_what_waits_without_progress_stalls() {
+        let streams = Streams::new(TaskTracker::new());
+        let stream = streams.add();
+        assert_eq!(stalled_after(&stream, 10), None, "nothing to send");
+        stream.add_unsent();
+        // The first look sees that something was given.
+        assert_eq!(stalled_after(&stream, 10), Some(4));
+        stream.note_progress();
+        assert_eq!(stalled_after(&stream, 10), Some(4));
+        stream.add_unsent();
+        assert!(stream.has_stalled(3), "more to send is no progress");
+        stream.remove_unsent();
+        assert_eq!(stalled_after(&stream, 10), Some(4));
+        stream.remove_unsent();
+        assert_eq!(stalled_after(&stream, 10), None);
+    }
+
+    #[test]
+    fn streams_are_open_until_dropped() {
+        let streams = Streams::new(TaskTracker::new());
+        assert!(!streams.were_open());
+        let stream = streams.add();
+        assert!(streams.were_open() && streams.were_open());
+        drop(stream);
+        assert!(!streams.were_open());
+        drop(streams.add());
+        assert!(streams.were_open(), "one that came and went");
+        assert!(!streams.were_open());
     }
 }

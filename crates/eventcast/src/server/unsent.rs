@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use eventcast_core::Batch;
@@ -14,14 +14,22 @@ use super::streams::Stream;
 use crate::body::ResponseBody;
 
 /// A response's body on a stream that is watched.
+///
+/// hyper lets a stream go as soon as it has given all data to h2, sent or not, and then nothing can
+/// reset it. So the end of a body comes only once its data is sent, unless that is little.
 pub(super) struct Watched {
     body: ResponseBody,
     stream: Arc<Stream>,
+    end_waits: bool,
 }
 
 impl Watched {
     pub(super) fn new(body: ResponseBody, stream: Arc<Stream>) -> Self {
-        Self { body, stream }
+        Self {
+            end_waits: body.size_hint().exact().is_none_or(|size| size > LITTLE),
+            body,
+            stream,
+        }
     }
 }
 
@@ -34,15 +42,18 @@ impl Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Unsent>, Infallible>>> {
         let this = &mut *self;
-        Pin::new(&mut this.body).poll_frame(cx).map(|frame| {
-            frame.map(|frame| {
-                frame.map(|frame| frame.map_data(|batch| Unsent::new(batch, &this.stream)))
-            })
-        })
+        match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                let frame = frame.map_data(|batch| Unsent::new(batch, &this.stream));
+                Poll::Ready(Some(Ok(frame)))
+            }
+            None if this.end_waits => this.stream.poll_sent(cx).map(|()| None),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !self.end_waits && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -90,3 +101,6 @@ impl Buf for Unsent {
         self.batch.advance(count);
     }
 }
+
+/// What may wait in h2 for as long as its connection lives.
+const LITTLE: u64 = 4 << 10;

@@ -51,10 +51,12 @@ impl TestServer {
         server: ServerConfig,
     ) -> Self {
         let service = EventService::new(Hub::with_config(hub), service);
-        let server = Server::bind(address, service.clone())
-            .await
-            .unwrap()
-            .with_config(server);
+        let bound = Server::bind(address, service.clone()).await.unwrap();
+        Self::run(bound.with_config(server), service)
+    }
+
+    /// One that was made by hand.
+    pub(crate) fn run(server: Server, service: EventService) -> Self {
         let (shutdown, begins) = oneshot::channel::<()>();
         let address = server.local_addr();
         let running = tokio::spawn(server.run(async {

@@ -1,0 +1,348 @@
+//! TLS: the versions of HTTP agreed on, everything as without it, and handshakes that are none.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventcast::rustls::crypto::ring;
+use eventcast::rustls::pki_types::pem::PemObject;
+use eventcast::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use eventcast::rustls::{self, ClientConfig, RootCertStore};
+use eventcast::{EventService, Hub, Server, ServerConfig, TlsConfig, TlsError};
+use http::Method;
+use support::client::Client;
+use support::http2::{Http2, wide};
+use support::stream::EventStream;
+use support::websocket::{WebSocket, handshake};
+use support::{HOST, TestServer, get, id, known_ids, quiet, within};
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const NEWS: &str = "/events?channel=news";
+
+/// A certificate of its own and the key, in PEM.
+struct Identity {
+    certificate: String,
+    key: String,
+}
+
+impl Identity {
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+        Self {
+            certificate: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+        }
+    }
+
+    fn config(&self) -> TlsConfig {
+        TlsConfig::from_pem(self.certificate.as_bytes(), self.key.as_bytes()).unwrap()
+    }
+
+    /// A client that trusts it and nobody else.
+    fn client(&self, protocols: &[&str]) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        roots.add(certificate.unwrap()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        Arc::new(config).into()
+    }
+}
+
+/// A server, and what its clients have to know.
+struct Secure {
+    server: TestServer,
+    identity: Identity,
+}
+
+impl Secure {
+    async fn start(config: ServerConfig) -> Self {
+        let identity = Identity::new();
+        let server = serve(identity.config(), config).await;
+        Self { server, identity }
+    }
+
+    async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
+        let stream = within(TcpStream::connect(self.server.address))
+            .await
+            .unwrap();
+        self.handshake(stream, protocols).await
+    }
+
+    async fn handshake(&self, stream: TcpStream, protocols: &[&str]) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from(HOST).unwrap();
+        let connecting = self.identity.client(protocols).connect(name, stream);
+        within(connecting).await.unwrap()
+    }
+
+    async fn http2(&self) -> Http2 {
+        let stream = self.connect(&["h2", "http/1.1"]).await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        Http2::over(stream, "https", &wide()).await
+    }
+
+    /// A client of HTTP/1.1: its bytes go through a tunnel, so that it need not know of TLS.
+    async fn http1(&self, protocols: &[&str]) -> Client {
+        let mut encrypted = self.connect(protocols).await;
+        let agreed = encrypted.get_ref().1.alpn_protocol();
+        assert_eq!(agreed, protocols.last().map(|name| name.as_bytes()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::connect(listener.local_addr().unwrap()).await;
+        let (mut near, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move { copy_bidirectional(&mut near, &mut encrypted).await });
+        client
+    }
+
+    async fn stream(&self, protocols: &[&str], headers: &[(&str, &str)]) -> EventStream {
+        let mut client = self.http1(protocols).await;
+        client.send(get(NEWS, headers)).await;
+        EventStream::read_from(client).await
+    }
+
+    async fn assert_serves(&self) {
+        let mut client = self.http1(&["http/1.1"]).await;
+        client.send(get("/healthz", &[])).await;
+        assert_eq!(client.response().await.head.status, 200);
+    }
+}
+
+async fn serve(tls: TlsConfig, config: ServerConfig) -> TestServer {
+    let service = EventService::new(Hub::with_config(known_ids()), quiet());
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::bind(any, service.clone()).await.unwrap();
+    TestServer::run(server.with_config(config).with_tls(tls), service)
+}
+
+#[tokio::test]
+async fn a_cut_and_a_resume_over_http2() {
+    let secure = Secure::start(ServerConfig::new()).await;
+    let client = secure.http2().await;
+    let own = [("origin", "https://events.test")];
+    let mut stream = client.stream(NEWS, &own).await;
+    secure.server.publish("news", "one");
+    let seen = stream.event().await;
+    assert_eq!(seen.last_event_id, id(1));
+    client.running.abort();
+    secure.server.assert_sessions_end().await;
+    secure.server.publish("news", "two");
+
+    let client = secure.http2().await;
+    let headers = [("last-event-id", &*seen.last_event_id)];
+    let mut stream = client.stream(NEWS, &headers).await;
+    assert_eq!(stream.event().await.data, "two");
+    let answer = client.ask(Method::GET, "/healthz", &[], "").await;
+    assert_eq!(answer.status(), 200);
+}
+
+/// The server writes these without hyper, into TLS.
+#[tokio::test]
+async fn a_cut_and_a_resume_over_http1() {
+    let secure = Secure::start(ServerConfig::new()).await;
+    for protocols in [&["http/1.1"][..], &[]] {
+        let mut stream = secure.stream(protocols, &[]).await;
+        assert_eq!(stream.head.header("connection"), Some("close"));
+        secure.server.publish("news", "one");
+        let seen = stream.event().await;
+        assert_eq!(seen.data, "one");
+        stream.client.reset();
+        secure.server.assert_sessions_end().await;
+        secure.server.publish("news", "two");
+        let headers = [("Last-Event-ID", &*seen.last_event_id)];
+        let mut stream = secure.stream(protocols, &headers).await;
+        assert_eq!(stream.event().await.data, "two");
+    }
+}
+
+/// More than TLS keeps for itself.
+#[tokio::test]
+async fn large_events() {
+    let secure = Secure::start(ServerConfig::new()).await;
+    let mut old = secure.stream(&["http/1.1"], &[]).await;
+    let client = secure.http2().await;
+    let mut new = client.stream(NEWS, &[]).await;
+    let text = "x".repeat(256 << 10);
+    for _ in 0..16 {
+        secure.server.publish("news", &text);
+        assert_eq!(old.event().await.data, text);
+        assert_eq!(new.event().await.data, text);
+    }
+}
+
+#[tokio::test]
+async fn websockets_either_way() {
+    let secure = Secure::start(ServerConfig::new()).await;
+    let mut client = secure.http1(&["http/1.1"]).await;
+    client.send(handshake(NEWS, &[])).await;
+    let head = client.head().await;
+    assert_eq!(head.status, 101);
+    let mut old = WebSocket { head, client };
+    old.message("open").await;
+    let http2 = secure.http2().await;
+    let (_, mut new) = http2.websocket(NEWS, &[]).await;
+    secure.server.publish("news", "hello");
+    assert_eq!(old.message("event").await["data"], "hello");
+    for expected in ["\"type\":\"open\"", "\"data\":\"hello\""] {
+        let message = within(futures_util::StreamExt::next(&mut new)).await;
+        let message = message.unwrap().unwrap();
+        assert!(message.to_text().unwrap().contains(expected), "{message}");
+    }
+}
+
+/// Handshakes that do not get on are cut, and nobody waits for them.
+#[tokio::test]
+async fn slow_handshakes() {
+    let config = ServerConfig::new().with_header_timeout(Duration::from_millis(300));
+    let secure = Secure::start(config).await;
+    let mut slow = Vec::new();
+    for n in 0..30 {
+        let mut client = Client::connect(secure.server.address).await;
+        // A ClientHello's beginning, of a length that does not come.
+        client
+            .send(&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..n % 12])
+            .await;
+        slow.push(client);
+    }
+    let mut stream = secure.stream(&["http/1.1"], &[]).await;
+    secure.server.publish("news", "hello");
+    assert_eq!(stream.event().await.data, "hello");
+    for mut client in slow {
+        client.take_all().await;
+    }
+    // What was open in time goes on.
+    secure.server.publish("news", "still");
+    assert_eq!(stream.event().await.data, "still");
+}
+
+#[tokio::test]
+async fn what_is_not_tls() {
+    let secure = Secure::start(ServerConfig::new()).await;
+    for bytes in [get(NEWS, &[]).as_bytes(), &[0x80; 64], &[0x16; 64]] {
+        let mut client = Client::connect(secure.server.address).await;
+        client.send(bytes).await;
+        let answer = client.take_all().await;
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+    secure.assert_serves().await;
+    // A client that trusts somebody else.
+    let stream = within(TcpStream::connect(secure.server.address))
+        .await
+        .unwrap();
+    let name = ServerName::try_from(HOST).unwrap();
+    let stranger = Identity::new().client(&["h2"]);
+    assert!(within(stranger.connect(name, stream)).await.is_err());
+    secure.assert_serves().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_is_cut() {
+    let config = ServerConfig::new().with_write_timeout(Duration::from_millis(200));
+    let secure = Secure::start(config).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    let stream = within(socket.connect(secure.server.address)).await.unwrap();
+    let mut stuck = secure.handshake(stream, &["http/1.1"]).await;
+    stuck.write_all(get(NEWS, &[]).as_bytes()).await.unwrap();
+    within(async {
+        while secure.server.service.subscribers().sse == 0 {
+            tokio::task::yield_now().await;
+        }
+        while secure.server.service.subscribers().sse > 0 {
+            secure.server.publish("news", "x".repeat(16 << 10));
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_streams() {
+    let mut secure = Secure::start(ServerConfig::new()).await;
+    let mut old = secure.stream(&["http/1.1"], &[]).await;
+    let client = secure.http2().await;
+    let mut new = client.stream(NEWS, &[]).await;
+    new.control("open").await;
+    secure.server.begin_shutdown();
+    assert!(old.rest().await.contains("eventcast.draining"));
+    assert!(old.client.take_all().await.is_empty());
+    new.control("draining").await;
+    assert!(new.next().await.is_none());
+    client.ended().await;
+    secure.server.finished().await;
+}
+
+#[tokio::test]
+async fn a_configuration_of_ones_own() {
+    let identity = Identity::new();
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+    let provider = Arc::new(ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.unwrap()], key.unwrap())
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let server = serve(config.into(), ServerConfig::new()).await;
+    let secure = Secure { server, identity };
+    let stream = secure.connect(&["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    secure.assert_serves().await;
+}
+
+#[test]
+fn what_is_no_certificate_or_key() {
+    let (one, other) = (Identity::new(), Identity::new());
+    let error = |certificate: &str, key: &str| {
+        TlsConfig::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err()
+    };
+    let broken = one.certificate.replace("-----END", "----END");
+    for certificate in ["", "no PEM", &one.key, &broken] {
+        let error = error(certificate, &one.key);
+        assert!(matches!(error, TlsError::Certificate(_)), "{error:?}");
+    }
+    for key in ["", "no PEM", &one.certificate] {
+        let error = error(&one.certificate, key);
+        assert!(matches!(error, TlsError::Key(_)), "{error:?}");
+    }
+    let mismatch = error(&one.certificate, &other.key);
+    assert!(matches!(mismatch, TlsError::Rejected(_)), "{mismatch:?}");
+    // Nothing of a key is in what may be logged.
+    let config = one.config();
+    assert_eq!(format!("{config:?}"), "TlsConfig { .. }");
+}
+
+#[cfg(feature = "self-signed")]
+#[tokio::test]
+async fn a_certificate_for_development() {
+    let tls = TlsConfig::self_signed([HOST.to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let server = serve(tls, ServerConfig::new()).await;
+    let secure = Secure {
+        server,
+        identity: Identity::new(),
+    };
+    let stream = within(TcpStream::connect(secure.server.address))
+        .await
+        .unwrap();
+    let name = ServerName::try_from(HOST).unwrap();
+    let connecting = secure.identity.client(&["h2"]).connect(name, stream);
+    // It is served, and trusted by nobody who was not told.
+    let error = within(connecting).await.unwrap_err();
+    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(TlsConfig::self_signed(["\u{0}é".to_owned()]).is_err());
+}
