@@ -1,10 +1,12 @@
-//! What an idle connection costs: the resident memory of a server with many of them.
+//! What an idle session costs: the resident memory of a server with many of them.
 //!
 //! Run with
 //! ```text
 //! cargo bench --bench idle
 //! cargo bench --bench idle -- --quick
 //! ```
+//! and, of one transport only, with its name: `-- "SSE, HTTP/2"`.
+//!
 //! The server is a process of its own: this program again, with `--serve`. The clients are plain
 //! sockets in this one, so nothing of theirs is measured. Linux only.
 #![allow(
@@ -15,6 +17,10 @@
 
 #[path = "idle/client.rs"]
 mod client;
+#[path = "idle/http1.rs"]
+mod http1;
+#[path = "idle/http2.rs"]
+mod http2;
 #[path = "idle/memory.rs"]
 mod memory;
 #[path = "idle/report.rs"]
@@ -25,6 +31,8 @@ mod run;
 mod serve;
 #[path = "idle/server.rs"]
 mod server;
+#[path = "idle/tls.rs"]
+mod tls;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -42,26 +50,31 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: &[String]) -> Result<(), Box<dyn Error>> {
-    let mut connections = 2_000;
+    let mut sessions = 2_000;
+    let mut kinds = Kind::ALL.to_vec();
     for arg in args {
         match arg.as_str() {
-            "--serve" => return serve::serve(),
-            "--quick" => connections = 200,
+            "--serve" => return serve::serve(&args[1], &args[2]),
+            "--quick" => sessions = 200,
             // What cargo adds.
             "--bench" => {}
-            other => return Err(format!("there is no flag `{other}`, only --quick").into()),
+            name => kinds.retain(|kind| kind.name() == name),
         }
+    }
+    if kinds.is_empty() {
+        let names = Kind::ALL.map(Kind::name).join("`, `");
+        return Err(format!("there are --quick, and one of `{names}`").into());
     }
     if !cfg!(target_os = "linux") {
         return Err("it reads /proc/PID/smaps_rollup, which only Linux has".into());
     }
-    raise_file_limit(connections as u64 + 100)?;
-    let runs = [Kind::Sse, Kind::WebSocket]
+    raise_file_limit(sessions as u64 + 100)?;
+    let runs = kinds
         .into_iter()
-        .map(|kind| run::run(kind, connections))
+        .map(|kind| run::run(kind, sessions))
         .collect::<Result<Vec<_>, _>>()?;
-    print!("{}", report::table(connections, &runs));
-    let path = report::write_json(connections, &runs)?;
+    print!("{}", report::table(sessions, &runs));
+    let path = report::write_json(sessions, &runs)?;
     println!("\nwritten to {}", path.display());
     Ok(())
 }

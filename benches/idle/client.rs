@@ -1,74 +1,91 @@
 //! Clients: sockets that connect, read what is there, and then only stay open.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::error::Error;
+
+use crate::http1::Http1;
+use crate::http2::Http2;
+use crate::server::ServerProcess;
+use crate::tls;
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sse,
+    SseHttp2,
+    SseTls,
     WebSocket,
+    WebSocketHttp2,
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Sse,
+        Self::WebSocket,
+        Self::SseHttp2,
+        Self::WebSocketHttp2,
+        Self::SseTls,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sse => "SSE",
+            Self::SseHttp2 => "SSE, HTTP/2",
+            Self::SseTls => "SSE, TLS",
             Self::WebSocket => "WebSocket",
+            Self::WebSocketHttp2 => "WebSocket, HTTP/2",
         }
     }
 
-    fn request(self, address: SocketAddr, channel: &str) -> String {
-        let head = format!("GET /events?channel={channel} HTTP/1.1\r\nhost: {address}\r\n");
-        head + match self {
-            Self::Sse => "accept: text/event-stream\r\n\r\n",
-            Self::WebSocket => {
-                "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                 sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            }
-        }
+    pub(crate) fn is_websocket(self) -> bool {
+        matches!(self, Self::WebSocket | Self::WebSocketHttp2)
     }
 
-    /// The end of what a connection begins with.
-    fn opening_end(self) -> &'static [u8] {
+    /// How many sessions share a connection.
+    pub(crate) fn sessions(self) -> usize {
         match self {
+            Self::SseHttp2 | Self::WebSocketHttp2 => STREAMS,
+            Self::Sse | Self::SseTls | Self::WebSocket => 1,
+        }
+    }
+
+    /// The end of what a session begins with.
+    fn opening_end(self) -> &'static [u8] {
+        if self.is_websocket() {
+            br#""type":"open""#
+        } else {
             // The response's head has CR LF only.
-            Self::Sse => b"\n\n",
-            Self::WebSocket => br#""type":"open""#,
+            b"\n\n"
         }
     }
 }
 
-/// Opens a connection and reads its opening block or message.
-pub(crate) fn open(kind: Kind, address: SocketAddr, channel: &str) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(kind.request(address, channel).as_bytes())?;
-    read_through(&mut stream, kind.opening_end())?;
-    Ok(stream)
+/// A connection with its sessions, for as long as it is held.
+pub(crate) trait Connection {
+    /// Reads until `needle` has come in each session.
+    fn read_through(&mut self, needle: &[u8]) -> Result<(), Box<dyn Error>>;
 }
 
-/// Reads until `needle` has come.
-pub(crate) fn read_through(stream: &mut TcpStream, needle: &[u8]) -> io::Result<()> {
-    let mut received = Vec::new();
-    let mut piece = [0; 16 << 10];
-    loop {
-        let looked_at = received.len().saturating_sub(needle.len());
-        let count = stream.read(&mut piece)?;
-        if count == 0 {
-            let text = String::from_utf8_lossy(&received);
-            return Err(io::Error::other(format!(
-                "the server hung up after: {text}"
-            )));
+/// Opens a connection and so many sessions, and reads what they begin with.
+pub(crate) fn open(
+    kind: Kind,
+    server: &ServerProcess,
+    channel: &str,
+    sessions: usize,
+) -> Result<Box<dyn Connection>, Box<dyn Error>> {
+    let mut connection: Box<dyn Connection> = match kind {
+        Kind::Sse | Kind::WebSocket => {
+            let stream = server.connect()?;
+            Box::new(Http1::open(stream, kind.is_websocket(), channel)?)
         }
-        received.extend_from_slice(&piece[..count]);
-        let mut windows = received[looked_at..].windows(needle.len());
-        if windows.any(|window| window == needle) {
-            return Ok(());
+        Kind::SseTls => Box::new(Http1::open(tls::connect(server)?, false, channel)?),
+        Kind::SseHttp2 | Kind::WebSocketHttp2 => {
+            let stream = server.connect()?;
+            Box::new(Http2::open(stream, kind.is_websocket(), channel, sessions)?)
         }
-    }
+    };
+    connection.read_through(kind.opening_end())?;
+    Ok(connection)
 }
 
-/// A server that sends nothing for so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Streams of an HTTP/2 connection.
+const STREAMS: usize = 100;

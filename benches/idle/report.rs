@@ -10,22 +10,22 @@ use crate::memory::Memory;
 use crate::run::{RECONNECTS, Run};
 use crate::serve::{BURST, PAYLOAD};
 
-/// The table, in KiB per connection.
-pub(crate) fn table(connections: usize, runs: &[Run]) -> String {
+/// The table, in KiB per session.
+pub(crate) fn table(sessions: usize, runs: &[Run]) -> String {
     let mut text = format!(
-        "Memory of a server with {connections} connections, KiB per connection.\n\
+        "Memory of a server with {sessions} sessions, KiB per session.\n\
          Burst: {BURST} events of {PAYLOAD} bytes to each, all read. Reconnected: all closed and opened \
          {RECONNECTS} times.\nIn brackets: private memory only.\n\n\
-         | transport | idle          | after a burst | all closed    | reconnected   |\n\
-         |-----------|---------------|---------------|---------------|---------------|\n"
+         | transport         | idle          | after a burst | all closed    | reconnected   |\n\
+         |-------------------|---------------|---------------|---------------|---------------|\n"
     );
     for run in runs {
         let cell = |memory: Memory| {
-            let share = Share::of(run, memory, connections);
+            let share = Share::of(run, memory, sessions);
             format!("{:.1} ({:.1})", share.resident, share.private)
         };
         text.push_str(&format!(
-            "| {:<9} | {:<13} | {:<13} | {:<13} | {:<13} |\n",
+            "| {:<17} | {:<13} | {:<13} | {:<13} | {:<13} |\n",
             run.kind.name(),
             cell(run.idle),
             cell(run.after_burst),
@@ -37,13 +37,13 @@ pub(crate) fn table(connections: usize, runs: &[Run]) -> String {
 }
 
 /// Writes the figures to `bench/idle.json` in the target directory.
-pub(crate) fn write_json(connections: usize, runs: &[Run]) -> io::Result<PathBuf> {
-    let runs: Vec<Value> = runs.iter().map(|run| entry(connections, run)).collect();
+pub(crate) fn write_json(sessions: usize, runs: &[Run]) -> io::Result<PathBuf> {
+    let runs: Vec<Value> = runs.iter().map(|run| entry(sessions, run)).collect();
     let document = json!({
-        "connections": connections,
+        "sessions": sessions,
         "reconnects": RECONNECTS,
         "burst": { "events": BURST, "payload_bytes": PAYLOAD },
-        "unit": "KiB per connection",
+        "unit": "KiB per session",
         "runs": runs,
     });
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -55,9 +55,9 @@ pub(crate) fn write_json(connections: usize, runs: &[Run]) -> io::Result<PathBuf
     Ok(path)
 }
 
-fn entry(connections: usize, run: &Run) -> Value {
+fn entry(sessions: usize, run: &Run) -> Value {
     let share = |memory| {
-        let share = Share::of(run, memory, connections);
+        let share = Share::of(run, memory, sessions);
         json!({ "resident": share.resident, "private": share.private })
     };
     json!({
@@ -70,15 +70,15 @@ fn entry(connections: usize, run: &Run) -> Value {
     })
 }
 
-/// One connection's part of what the server holds beyond its start.
+/// One session's part of what the server holds beyond its start.
 struct Share {
     resident: f64,
     private: f64,
 }
 
 impl Share {
-    fn of(run: &Run, memory: Memory, connections: usize) -> Self {
-        let part = |now: u64, before: u64| (now as f64 - before as f64) / connections as f64;
+    fn of(run: &Run, memory: Memory, sessions: usize) -> Self {
+        let part = |now: u64, before: u64| (now as f64 - before as f64) / sessions as f64;
         Self {
             resident: part(memory.resident, run.before.resident),
             private: part(memory.private, run.before.private),

@@ -1,9 +1,8 @@
-//! One measurement: connections come, get a burst, go, and come again.
+//! One measurement: sessions come, get a burst, go, and come again.
 
 use std::error::Error;
-use std::net::TcpStream;
 
-use crate::client::{self, Kind};
+use crate::client::{self, Connection, Kind};
 use crate::memory::Memory;
 use crate::serve::LAST;
 use crate::server::ServerProcess;
@@ -15,21 +14,21 @@ pub(crate) struct Run {
     pub(crate) idle: Memory,
     pub(crate) after_burst: Memory,
     pub(crate) closed: Memory,
-    /// With as many connections as at first, after all have come and gone several times.
+    /// With as many sessions as at first, after all have come and gone several times.
     pub(crate) reconnected: Memory,
 }
 
-pub(crate) fn run(kind: Kind, connections: usize) -> Result<Run, Box<dyn Error>> {
+pub(crate) fn run(kind: Kind, sessions: usize) -> Result<Run, Box<dyn Error>> {
     let mut server = ServerProcess::start()?;
     warm_up(kind, &mut server)?;
     let before = server.memory()?;
 
-    let mut streams = open(kind, connections, &mut server)?;
+    let mut streams = open(kind, sessions, &mut server)?;
     let idle = server.memory()?;
 
     server.publish("measured")?;
     for stream in &mut streams {
-        client::read_through(stream, LAST.as_bytes())?;
+        stream.read_through(LAST.as_bytes())?;
     }
     let after_burst = server.memory()?;
 
@@ -38,10 +37,10 @@ pub(crate) fn run(kind: Kind, connections: usize) -> Result<Run, Box<dyn Error>>
     let closed = server.memory()?;
 
     for _ in 1..RECONNECTS {
-        drop(open(kind, connections, &mut server)?);
+        drop(open(kind, sessions, &mut server)?);
         server.wait_for_sessions(0)?;
     }
-    let streams = open(kind, connections, &mut server)?;
+    let streams = open(kind, sessions, &mut server)?;
     let reconnected = server.memory()?;
     drop(streams);
     Ok(Run {
@@ -54,24 +53,25 @@ pub(crate) fn run(kind: Kind, connections: usize) -> Result<Run, Box<dyn Error>>
     })
 }
 
+/// Opens so many sessions, on as many connections as they need.
 fn open(
     kind: Kind,
-    connections: usize,
+    sessions: usize,
     server: &mut ServerProcess,
-) -> Result<Vec<TcpStream>, Box<dyn Error>> {
-    let streams = (0..connections)
-        .map(|_| client::open(kind, server.address(), "measured"))
+) -> Result<Vec<Box<dyn Connection>>, Box<dyn Error>> {
+    let connections = (0..sessions / kind.sessions())
+        .map(|_| client::open(kind, server, "measured", kind.sessions()))
         .collect::<Result<_, _>>()?;
-    server.wait_for_sessions(connections)?;
-    Ok(streams)
+    server.wait_for_sessions(sessions)?;
+    Ok(connections)
 }
 
-/// Has one connection do all that is measured, so that the program's own pages are resident.
+/// Has one session do all that is measured, so that the program's own pages are resident.
 fn warm_up(kind: Kind, server: &mut ServerProcess) -> Result<(), Box<dyn Error>> {
-    let mut stream = client::open(kind, server.address(), "warm-up")?;
+    let mut connection = client::open(kind, server, "warm-up", 1)?;
     server.publish("warm-up")?;
-    client::read_through(&mut stream, LAST.as_bytes())?;
-    drop(stream);
+    connection.read_through(LAST.as_bytes())?;
+    drop(connection);
     server.wait_for_sessions(0)
 }
 

@@ -3,23 +3,27 @@
 use std::error::Error;
 use std::future::pending;
 
-use eventcast::{Event, EventService, Hub, Server, ServiceConfig};
+use eventcast::{Event, EventService, Hub, Server, ServiceConfig, TlsConfig};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Prints its port, then obeys `publish CHANNEL` and `count`, one a line, until its input ends.
-pub(crate) fn serve() -> Result<(), Box<dyn Error>> {
+/// Prints its addresses, without and with TLS, then obeys `publish CHANNEL` and `count`, one a
+/// line, until its input ends. The certificate and its key are in PEM.
+pub(crate) fn serve(certificate: &str, key: &str) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()?
-        .block_on(obey())
+        .block_on(obey(certificate, key))
 }
 
-async fn obey() -> Result<(), Box<dyn Error>> {
+async fn obey(certificate: &str, key: &str) -> Result<(), Box<dyn Error>> {
     let service = EventService::new(Hub::new(), ServiceConfig::new());
     let server = Server::bind("127.0.0.1:0", service.clone()).await?;
-    println!("{}", server.local_addr());
+    let tls = TlsConfig::from_pem(certificate.as_bytes(), key.as_bytes())?;
+    let encrypted = Server::bind("127.0.0.1:0", service.clone()).await?;
+    println!("{} {}", server.local_addr(), encrypted.local_addr());
     tokio::spawn(server.run(pending()));
+    tokio::spawn(encrypted.with_tls(tls).run(pending()));
 
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {

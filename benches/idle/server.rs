@@ -1,43 +1,62 @@
 //! The measured process, seen from this one.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::memory::Memory;
+use crate::tls::Identity;
 
 /// A running server; it ends with this value.
 pub(crate) struct ServerProcess {
     process: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
-    address: SocketAddr,
+    plain: SocketAddr,
+    encrypted: SocketAddr,
+    identity: Identity,
 }
 
 impl ServerProcess {
     pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+        let identity = Identity::new()?;
         let mut process = Command::new(std::env::current_exe()?)
-            .arg("--serve")
+            .args(["--serve", &identity.certificate, &identity.key])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let orders = process.stdin.take().expect("it is piped");
         let mut answers = BufReader::new(process.stdout.take().expect("it is piped"));
-        let mut address = String::new();
-        answers.read_line(&mut address)?;
+        let mut addresses = String::new();
+        answers.read_line(&mut addresses)?;
+        let (plain, encrypted) = addresses
+            .trim()
+            .split_once(' ')
+            .ok_or("it does not start")?;
         Ok(Self {
             process,
             orders,
             answers,
-            address: address.trim().parse()?,
+            plain: plain.parse()?,
+            encrypted: encrypted.parse()?,
+            identity,
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn connect(&self) -> io::Result<TcpStream> {
+        connect(self.plain)
+    }
+
+    /// To where it speaks TLS.
+    pub(crate) fn connect_encrypted(&self) -> io::Result<TcpStream> {
+        connect(self.encrypted)
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Publishes a burst to a channel.
@@ -78,4 +97,14 @@ impl Drop for ServerProcess {
     }
 }
 
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// What clients call the server.
+pub(crate) const HOST: &str = "events.test";
+/// A server that sends nothing for so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_millis(500);
