@@ -15,13 +15,16 @@ use super::serve::Serving;
 use super::takeover::EventStream;
 use crate::body::ResponseBody;
 
-/// Serves a connection to its end.
+/// Serves a connection to its end, or until it has become an event stream, which is then a task of
+/// its own: this one has the size of hyper's connection.
 pub(super) async fn serve<S>(io: S, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let (tasks, cut) = (serving.tasks.clone(), serving.cut.clone());
     if let Some((io, response)) = answer(io, serving).await {
-        EventStream::new(io, response).await;
+        let stream = EventStream::new(io, response);
+        tasks.spawn(cut.run_until_cancelled_owned(stream));
     }
 }
 

@@ -31,6 +31,7 @@ where
         config,
         closing,
         tasks,
+        ..
     } = serving;
     let streams = Streams::new(tasks);
     let handler = service_fn(move |mut request: Request<Incoming>| {

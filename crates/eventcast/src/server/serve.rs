@@ -100,10 +100,10 @@ impl Server {
             service: self.service,
             config: self.config,
             closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let tasks = &serving.tasks;
-        let cut = CancellationToken::new();
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -116,7 +116,7 @@ impl Server {
                 continue;
             };
             socket::prepare(&stream, self.config.unsent_bytes());
-            let cut = cut.clone();
+            let cut = serving.cut.clone();
             #[cfg(feature = "tls")]
             if let Some(tls) = &self.tls {
                 let connection = encrypted(stream, tls.clone(), serving.clone());
@@ -132,7 +132,7 @@ impl Server {
         let ended = async { tokio::join!(tasks.wait(), serving.service.sessions_ended()) };
         let ended = timeout(self.config.shutdown_grace(), ended).await;
         if ended.is_err() {
-            cut.cancel();
+            serving.cut.cancel();
             tasks.wait().await;
         }
     }
@@ -145,6 +145,8 @@ pub(super) struct Serving {
     pub(super) config: ServerConfig,
     /// Cancelled when no further requests are taken.
     pub(super) closing: CancellationToken,
+    /// Cancelled when a shutdown waits no longer.
+    pub(super) cut: CancellationToken,
     /// What a shutdown waits for.
     pub(super) tasks: TaskTracker,
 }
