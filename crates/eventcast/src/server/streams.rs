@@ -143,8 +143,11 @@ impl Stream {
     pub(super) fn remove_unsent(&self) {
         self.progress.store(true, Ordering::Relaxed);
         if self.unsent.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Not under the lock.
             let waker = self.waiting().take();
-            waker.map(Waker::wake);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
