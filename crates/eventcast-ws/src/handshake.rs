@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::config::Mode;
 
 /// Whether a request asks for a WebSocket, with `Upgrade: websocket` over HTTP/1.1 or with
-/// `:protocol` over HTTP/2; [`upgrade`] tells whether it does so properly.
+/// `:protocol` over HTTP/2; [`upgrade`](crate::upgrade()) tells whether it does so properly.
 ///
 /// ```
 /// let request = http::Request::get("/events")
