@@ -12,14 +12,14 @@ use eventcast::rustls::crypto::ring;
 use eventcast::rustls::pki_types::pem::PemObject;
 use eventcast::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use eventcast::rustls::{self, ClientConfig, RootCertStore};
-use eventcast::{EventService, Hub, Server, ServerConfig, TlsConfig, TlsError};
+use eventcast::{EventService, Hub, Server, ServerConfig, ServiceConfig, TlsConfig, TlsError};
 use http::Method;
 use support::client::Client;
 use support::http2::{Http2, wide};
 use support::stream::EventStream;
 use support::websocket::{WebSocket, handshake};
 use support::{HOST, TestServer, get, id, known_ids, quiet, within};
-use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -121,8 +121,19 @@ impl Secure {
     }
 }
 
+/// A client whose kernel takes little that is not read.
+async fn connect_narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 << 10).unwrap();
+    within(socket.connect(address)).await.unwrap()
+}
+
 async fn serve(tls: TlsConfig, config: ServerConfig) -> TestServer {
-    let service = EventService::new(Hub::with_config(known_ids()), quiet());
+    serve_with(quiet(), tls, config).await
+}
+
+async fn serve_with(service: ServiceConfig, tls: TlsConfig, config: ServerConfig) -> TestServer {
+    let service = EventService::new(Hub::with_config(known_ids()), service);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(any, service.clone()).await.unwrap();
     TestServer::run(server.with_config(config).with_tls(tls), service)
@@ -180,6 +191,35 @@ async fn large_events() {
         secure.server.publish("news", &text);
         assert_eq!(old.event().await.data, text);
         assert_eq!(new.event().await.data, text);
+    }
+}
+
+/// The end of what TLS took before the socket had room must not wait for the next event.
+#[tokio::test]
+async fn the_end_of_a_large_event() {
+    let identity = Identity::new();
+    let service = quiet().with_heartbeat(Duration::from_secs(3_600));
+    let server = serve_with(service, identity.config(), ServerConfig::new()).await;
+    let secure = Secure { server, identity };
+    let stream = connect_narrow(secure.server.address).await;
+    let mut reader = secure.handshake(stream, &["http/1.1"]).await;
+    reader.write_all(get(NEWS, &[]).as_bytes()).await.unwrap();
+    let mut received = Vec::new();
+    for (size, end) in [(0, "a0\n\n"), (1_000_000, "a1\n\n"), (40_000, "a2\n\n")] {
+        if size > 0 {
+            secure.server.publish("news", "x".repeat(size));
+        }
+        within(async {
+            while !received
+                .windows(end.len())
+                .any(|part| part == end.as_bytes())
+            {
+                assert!(reader.read_buf(&mut received).await.unwrap() > 0);
+                let done = received.len().saturating_sub(64);
+                received.drain(..done);
+            }
+        })
+        .await;
     }
 }
 
@@ -252,9 +292,7 @@ async fn what_is_not_tls() {
 async fn a_stream_that_is_not_read_is_cut() {
     let config = ServerConfig::new().with_write_timeout(Duration::from_millis(200));
     let secure = Secure::start(config).await;
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(8 << 10).unwrap();
-    let stream = within(socket.connect(secure.server.address)).await.unwrap();
+    let stream = connect_narrow(secure.server.address).await;
     let mut stuck = secure.handshake(stream, &["http/1.1"]).await;
     stuck.write_all(get(NEWS, &[]).as_bytes()).await.unwrap();
     within(async {

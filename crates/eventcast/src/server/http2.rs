@@ -53,6 +53,8 @@ where
     let leisure = steps(config.header_timeout(), step);
     let mut tick = interval(step);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Or the first one is now.
+    tick.reset();
     let (mut closes, mut idle) = (false, 0);
     loop {
         tokio::select! {
