@@ -4,140 +4,22 @@
 
 mod support;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eventcast::rustls::crypto::ring;
 use eventcast::rustls::pki_types::pem::PemObject;
 use eventcast::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use eventcast::rustls::{self, ClientConfig, RootCertStore};
-use eventcast::{EventService, Hub, Server, ServerConfig, ServiceConfig, TlsConfig, TlsError};
+use eventcast::{ServerConfig, TlsConfig, TlsError, rustls};
 use http::Method;
 use support::client::Client;
-use support::http2::{Http2, wide};
-use support::stream::EventStream;
+use support::tls::{Identity, Secure, connect_narrow, serve, serve_with};
 use support::websocket::{WebSocket, handshake};
-use support::{HOST, TestServer, get, id, known_ids, quiet, within};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use support::{HOST, get, id, quiet, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const NEWS: &str = "/events?channel=news";
-
-/// A certificate of its own and the key, in PEM.
-struct Identity {
-    certificate: String,
-    key: String,
-}
-
-impl Identity {
-    fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
-        Self {
-            certificate: made.cert.pem(),
-            key: made.signing_key.serialize_pem(),
-        }
-    }
-
-    fn config(&self) -> TlsConfig {
-        TlsConfig::from_pem(self.certificate.as_bytes(), self.key.as_bytes()).unwrap()
-    }
-
-    /// A client that trusts it and nobody else.
-    fn client(&self, protocols: &[&str]) -> TlsConnector {
-        let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
-        roots.add(certificate.unwrap()).unwrap();
-        let provider = Arc::new(ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect();
-        Arc::new(config).into()
-    }
-}
-
-/// A server, and what its clients have to know.
-struct Secure {
-    server: TestServer,
-    identity: Identity,
-}
-
-impl Secure {
-    async fn start(config: ServerConfig) -> Self {
-        let identity = Identity::new();
-        let server = serve(identity.config(), config).await;
-        Self { server, identity }
-    }
-
-    async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
-        let stream = within(TcpStream::connect(self.server.address))
-            .await
-            .unwrap();
-        self.handshake(stream, protocols).await
-    }
-
-    async fn handshake(&self, stream: TcpStream, protocols: &[&str]) -> TlsStream<TcpStream> {
-        let name = ServerName::try_from(HOST).unwrap();
-        let connecting = self.identity.client(protocols).connect(name, stream);
-        within(connecting).await.unwrap()
-    }
-
-    async fn http2(&self) -> Http2 {
-        let stream = self.connect(&["h2", "http/1.1"]).await;
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        Http2::over(stream, "https", &wide()).await
-    }
-
-    /// A client of HTTP/1.1: its bytes go through a tunnel, so that it need not know of TLS.
-    async fn http1(&self, protocols: &[&str]) -> Client {
-        let mut encrypted = self.connect(protocols).await;
-        let agreed = encrypted.get_ref().1.alpn_protocol();
-        assert_eq!(agreed, protocols.last().map(|name| name.as_bytes()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = Client::connect(listener.local_addr().unwrap()).await;
-        let (mut near, _) = listener.accept().await.unwrap();
-        tokio::spawn(async move { copy_bidirectional(&mut near, &mut encrypted).await });
-        client
-    }
-
-    async fn stream(&self, protocols: &[&str], headers: &[(&str, &str)]) -> EventStream {
-        let mut client = self.http1(protocols).await;
-        client.send(get(NEWS, headers)).await;
-        EventStream::read_from(client).await
-    }
-
-    async fn assert_serves(&self) {
-        let mut client = self.http1(&["http/1.1"]).await;
-        client.send(get("/healthz", &[])).await;
-        assert_eq!(client.response().await.head.status, 200);
-    }
-}
-
-/// A client whose kernel takes little that is not read.
-async fn connect_narrow(address: SocketAddr) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(8 << 10).unwrap();
-    within(socket.connect(address)).await.unwrap()
-}
-
-async fn serve(tls: TlsConfig, config: ServerConfig) -> TestServer {
-    serve_with(quiet(), tls, config).await
-}
-
-async fn serve_with(service: ServiceConfig, tls: TlsConfig, config: ServerConfig) -> TestServer {
-    let service = EventService::new(Hub::with_config(known_ids()), service);
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::bind(any, service.clone()).await.unwrap();
-    TestServer::run(server.with_config(config).with_tls(tls), service)
-}
 
 #[tokio::test]
 async fn a_cut_and_a_resume_over_http2() {
@@ -165,7 +47,7 @@ async fn a_cut_and_a_resume_over_http2() {
 async fn a_cut_and_a_resume_over_http1() {
     let secure = Secure::start(ServerConfig::new()).await;
     for protocols in [&["http/1.1"][..], &[]] {
-        let mut stream = secure.stream(protocols, &[]).await;
+        let mut stream = secure.stream(NEWS, protocols, &[]).await;
         assert_eq!(stream.head.header("connection"), Some("close"));
         secure.server.publish("news", "one");
         let seen = stream.event().await;
@@ -174,7 +56,7 @@ async fn a_cut_and_a_resume_over_http1() {
         secure.server.assert_sessions_end().await;
         secure.server.publish("news", "two");
         let headers = [("Last-Event-ID", &*seen.last_event_id)];
-        let mut stream = secure.stream(protocols, &headers).await;
+        let mut stream = secure.stream(NEWS, protocols, &headers).await;
         assert_eq!(stream.event().await.data, "two");
     }
 }
@@ -183,7 +65,7 @@ async fn a_cut_and_a_resume_over_http1() {
 #[tokio::test]
 async fn large_events() {
     let secure = Secure::start(ServerConfig::new()).await;
-    let mut old = secure.stream(&["http/1.1"], &[]).await;
+    let mut old = secure.stream(NEWS, &["http/1.1"], &[]).await;
     let client = secure.http2().await;
     let mut new = client.stream(NEWS, &[]).await;
     let text = "x".repeat(256 << 10);
@@ -257,7 +139,7 @@ async fn slow_handshakes() {
             .await;
         slow.push(client);
     }
-    let mut stream = secure.stream(&["http/1.1"], &[]).await;
+    let mut stream = secure.stream(NEWS, &["http/1.1"], &[]).await;
     secure.server.publish("news", "hello");
     assert_eq!(stream.event().await.data, "hello");
     for mut client in slow {
@@ -310,7 +192,7 @@ async fn a_stream_that_is_not_read_is_cut() {
 #[tokio::test]
 async fn a_shutdown_ends_streams() {
     let mut secure = Secure::start(ServerConfig::new()).await;
-    let mut old = secure.stream(&["http/1.1"], &[]).await;
+    let mut old = secure.stream(NEWS, &["http/1.1"], &[]).await;
     let client = secure.http2().await;
     let mut new = client.stream(NEWS, &[]).await;
     new.control("open").await;

@@ -274,3 +274,8 @@ pub(crate) fn wide() -> Builder {
         .enable_push(false);
     builder
 }
+
+/// What a client sends first, when it speaks for itself.
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// An empty SETTINGS frame.
+pub(crate) const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];

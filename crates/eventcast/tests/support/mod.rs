@@ -6,6 +6,8 @@
 pub(crate) mod client;
 pub(crate) mod http2;
 pub(crate) mod stream;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod websocket;
 
 use std::fmt::Display;
