@@ -37,17 +37,21 @@ use crate::timer::TokioTimer;
 /// |---|---|
 /// | `GET /events?channel=a&channel=b` | an event stream (SSE) |
 /// | the same with `Upgrade: websocket`, or `CONNECT` over HTTP/2 | a WebSocket |
+/// | the same with `Accept: application/x-ndjson`, or `transport=stream` | a stream of JSON lines |
+/// | the same with `Accept: application/json`, or `transport=poll` | the answer to a long-poll |
+/// | `POST`, `DELETE /sessions/{key}?channel=c` | adds channels to a live session, removes them |
 /// | `POST /channels/{channel}` | publishes the body |
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
 /// | `GET /healthz` | 200 while it takes new sessions |
 ///
 /// Parameters of a subscription: `channel` (repeatable; `orders/*` for all channels whose names
-/// begin so), `last_event_id` (or the header
-/// `Last-Event-ID`, which wins), `start` (`live`, `earliest`, `last:N`, `since:MILLIS`, `after:ID`,
-/// where no id is given), `slow` (`gap`, `conflate`, `disconnect`), `event` (repeatable: only
-/// events of these names), `format` (`plain` or `json`). Of a page: `order` (`oldest`, `newest`),
-/// `from` (an id), `limit`. Everything refused is a problem document (RFC 9457).
+/// begin so), `last_event_id` (or the header `Last-Event-ID`, which wins), `start` (`live`,
+/// `earliest`, `last:N`, `since:MILLIS`, `after:ID`, where no id is given), `slow` (`gap`,
+/// `conflate`, `disconnect`), `event` (repeatable: only events of these names), `format` (`plain` or
+/// `json`), `transport` (`sse`, `stream`, `poll`, `websocket`), `wait` (of a poll, in seconds),
+/// `session` (the key of one that comes back). Of a page: `order` (`oldest`, `newest`), `from` (an
+/// id), `limit`. Everything refused is a problem document (RFC 9457).
 ///
 /// # Examples
 /// ```
