@@ -35,7 +35,11 @@ pub(crate) async fn change(
         return Err(Denied::Forbidden.into());
     }
     match shared.sessions.find(key) {
-        Some(Place::Live(handle)) => {
+        Some(Place::OneChannel(_)) if adds => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "the stream is plain, which tells no channel from another: open it with format=json",
+        )),
+        Some(Place::Live(handle) | Place::OneChannel(handle)) => {
             let asked = async {
                 if adds {
                     handle

@@ -32,8 +32,14 @@ struct Entry {
     channels: Vec<ChannelSelector>,
     /// What its URL may name and its client does not want any more.
     removed: HashSet<ChannelSelector>,
-    live: Option<(u64, SessionHandle)>,
+    live: Option<Live>,
     left_at: Option<Instant>,
+}
+
+struct Live {
+    connection: u64,
+    handle: SessionHandle,
+    one_channel: bool,
 }
 
 /// A connection's hold on its session's key, until it is dropped.
@@ -46,6 +52,8 @@ pub(crate) struct Held {
 /// How a session can be changed.
 pub(crate) enum Place {
     Live(SessionHandle),
+    /// Its format does not tell one channel from another.
+    OneChannel(SessionHandle),
     /// Between two connections.
     Left,
 }
@@ -77,7 +85,8 @@ impl Sessions {
     }
 
     /// Enters a connected session under a key, which it is given, and made if there is none.
-    pub(crate) fn hold(&self, key: Option<&str>, session: &mut Session) -> Held {
+    /// `one_channel` is for formats that do not tell one channel from another.
+    pub(crate) fn hold(&self, key: Option<&str>, session: &mut Session, one_channel: bool) -> Held {
         let key: Arc<str> = key.map_or_else(random_key, Into::into);
         session.set_key(Arc::clone(&key));
         let mut state = self.state();
@@ -85,7 +94,11 @@ impl Sessions {
         state.next_connection += 1;
         let entry = state.entries.entry(Arc::clone(&key)).or_default();
         entry.channels = session.channels();
-        entry.live = Some((connection, session.handle()));
+        entry.live = Some(Live {
+            connection,
+            handle: session.handle(),
+            one_channel,
+        });
         entry.left_at = None;
         Held {
             sessions: self.clone(),
@@ -100,7 +113,8 @@ impl Sessions {
         state.forget_old(self.0.keep, self.0.max_kept);
         let entry = state.entries.get(key)?;
         Some(match &entry.live {
-            Some((_, handle)) => Place::Live(handle.clone()),
+            Some(live) if live.one_channel => Place::OneChannel(live.handle.clone()),
+            Some(live) => Place::Live(live.handle.clone()),
             None => Place::Left,
         })
     }
@@ -183,7 +197,8 @@ impl Drop for Held {
             return;
         };
         // A newer connection of the same key may have taken its place.
-        if !matches!(entry.live, Some((connection, _)) if connection == self.connection) {
+        let is_own = |live: &Live| live.connection == self.connection;
+        if !entry.live.as_ref().is_some_and(is_own) {
             return;
         }
         let now = Instant::now();

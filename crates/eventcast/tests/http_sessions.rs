@@ -111,7 +111,7 @@ async fn what_is_refused() {
         ServerConfig::new(),
     )
     .await;
-    let target = format!("/events?channel=public/a&session={KEY}");
+    let target = format!("/events?channel=public/a&format=json&session={KEY}");
     let mut stream = server.stream(&target).await;
     stream.control("open").await;
     let unknown = "nobody-ever-had-this-key-here";
@@ -127,6 +127,11 @@ async fn what_is_refused() {
     ] {
         server.ask(request).await.assert_problem(status);
     }
+    let mut plain = server.stream("/events?channel=public/a").await;
+    let (open, _) = plain.control("open").await;
+    let key = open["session"].as_str().unwrap();
+    let refused = server.ask(change("POST", key, "channel=public/b")).await;
+    refused.assert_problem(409);
     // Of the refused ones nothing was done.
     let reply = server
         .ask(change("POST", KEY, "channel=public/b"))

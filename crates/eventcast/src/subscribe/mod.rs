@@ -54,11 +54,14 @@ pub(crate) async fn subscribe(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
     }
-    let hold = Hold::take(shared, transport, &mut session, query.session.as_deref())?;
+    let format = sse_format(&query, &session);
+    let one_channel = transport == Transport::Sse && format == SseFormat::Plain;
+    let key = query.session.as_deref();
+    let hold = Hold::take(shared, transport, &mut session, key, one_channel)?;
     match transport {
         Transport::Poll => Ok(poll(shared, session, hold, &query).await),
         Transport::Stream => Ok(stream(shared, session, hold)),
-        _ => Ok(event_stream(shared, session, hold, &query)),
+        _ => Ok(event_stream(shared, session, hold, format)),
     }
 }
 
@@ -74,6 +77,7 @@ impl Hold {
         transport: Transport,
         session: &mut Session,
         key: Option<&str>,
+        one_channel: bool,
     ) -> Result<Self, Problem> {
         let registered = match shared.registry.register(transport, session) {
             Ok(registered) => Some(registered),
@@ -86,7 +90,7 @@ impl Hold {
         };
         Ok(Self {
             _registered: registered,
-            _held: shared.sessions.hold(key, session),
+            _held: shared.sessions.hold(key, session, one_channel),
         })
     }
 }
@@ -95,15 +99,8 @@ fn event_stream(
     shared: &Shared,
     session: Session,
     hold: Hold,
-    query: &Query,
+    format: SseFormat,
 ) -> Response<ResponseBody> {
-    // One channel's payloads speak for themselves; of several each event has to name its own.
-    let format = match query.format {
-        Some(Format::Json) => SseFormat::Json,
-        Some(Format::Plain) => SseFormat::Plain,
-        None if is_one_channel(&session.channels()) => SseFormat::Plain,
-        None => SseFormat::Json,
-    };
     let config = SseConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_retry(shared.config.retry)
@@ -145,8 +142,14 @@ fn head(transport: Transport) -> Response<ResponseBody> {
     }
 }
 
-fn is_one_channel(channels: &[ChannelSelector]) -> bool {
-    matches!(channels, [ChannelSelector::Channel(_)])
+/// One channel's payloads speak for themselves; of several each event has to name its own.
+fn sse_format(query: &Query, session: &Session) -> SseFormat {
+    match query.format {
+        Some(Format::Json) => SseFormat::Json,
+        Some(Format::Plain) => SseFormat::Plain,
+        None if matches!(session.channels()[..], [ChannelSelector::Channel(_)]) => SseFormat::Plain,
+        None => SseFormat::Json,
+    }
 }
 
 fn open(shared: &Shared, query: &Query) -> Result<Session, Problem> {
