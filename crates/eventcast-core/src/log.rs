@@ -1,6 +1,6 @@
 //! The log that all handles of a hub share: sequences, channels and their bounds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ pub(crate) struct Log {
 #[derive(Default)]
 struct Map {
     rings: HashMap<ChannelName, Arc<Ring>>,
-    /// In their order, for patterns.
-    names: BTreeSet<ChannelName>,
+    /// In the order of their names, for patterns.
+    sorted: BTreeMap<ChannelName, Arc<Ring>>,
 }
 
 impl Log {
@@ -145,19 +145,21 @@ impl Log {
             self.shards.len(),
         ));
         map.rings.insert(name.clone(), Arc::clone(&ring));
-        map.names.insert(name.clone());
+        map.sorted.insert(name.clone(), Arc::clone(&ring));
         Ok(ring)
     }
 
-    /// The channels whose names start with `prefix`.
-    pub(crate) fn matching(&self, prefix: &str) -> Vec<Arc<Ring>> {
+    /// The channels whose names start with `prefix` and that were given something after a
+    /// sequence.
+    pub(crate) fn matching(&self, prefix: &str, after: u64) -> Vec<Arc<Ring>> {
         let mut rings = Vec::new();
         for map in &self.maps {
             let map = map.lock();
             let from = (Bound::Included(prefix), Bound::Unbounded);
-            let names = map.names.range::<str, _>(from);
-            let names = names.take_while(|name| name.as_str().starts_with(prefix));
-            rings.extend(names.filter_map(|name| map.rings.get(name).cloned()));
+            let sorted = map.sorted.range::<str, _>(from);
+            let fitting = sorted.take_while(|(name, _)| name.as_str().starts_with(prefix));
+            let news = fitting.filter(|(_, ring)| ring.state.lock().last() > after);
+            rings.extend(news.map(|(_, ring)| Arc::clone(ring)));
         }
         rings
     }
@@ -169,11 +171,12 @@ impl Log {
             return;
         };
         let mut state = ring.state.lock();
-        if state.is_untouched() {
+        // Who has it by a pattern is told when it goes, which is for maintenance to do.
+        if state.is_untouched() && !state.has_readers() {
             state.collected = true;
             drop(state);
             map.rings.remove(name);
-            map.names.remove(name);
+            map.sorted.remove(name);
             self.channels.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -186,7 +189,7 @@ impl Log {
         let mut dead = Dead::new();
         let mut readers = Vec::new();
         let mut map = self.maps[part].lock();
-        let Map { rings, names } = &mut *map;
+        let Map { rings, sorted } = &mut *map;
         rings.retain(|name, ring| {
             let mut state = ring.state.lock();
             state.ephemerals.clear();
@@ -198,7 +201,7 @@ impl Log {
             }
             if state.idle_for(self.config.collect_after, &ring.retention, now) {
                 self.forget(ring, &mut state);
-                names.remove(name);
+                sorted.remove(name);
                 readers.extend(state.waiting.take_waiters());
             }
             !state.collected

@@ -26,8 +26,8 @@ pub(crate) struct Shard {
 
 #[derive(Debug, Default)]
 struct ShardState {
-    /// Channels with the first sequence handed over; ephemeral events have none.
-    queue: Vec<(Arc<Ring>, Option<u64>)>,
+    /// Channels with the first sequence handed over, or that could be.
+    queue: Vec<(Arc<Ring>, u64)>,
     /// Sessions that have something above the dispatched number and nothing else to do.
     blocked: Vec<Arc<Signal>>,
     driver: DriverState,
@@ -64,27 +64,13 @@ impl Shard {
         }
     }
 
-    /// Hands a channel over for an event, under the sequencer's and the ring's lock, so sequences
-    /// come in order.
-    pub(crate) fn queue_event(&self, ring: &Arc<Ring>, sequence: u64) -> Option<Nudge> {
+    /// Hands a channel over, under its ring's lock, with a sequence that no event is below that its
+    /// sessions were not told of: that of the event it is for, or the next one to be committed.
+    pub(crate) fn queue(&self, ring: &Arc<Ring>, sequence: u64) -> Option<Nudge> {
         let mut state = self.state.lock();
         if self.pending.load(Ordering::Relaxed) == NOTHING {
             self.pending.store(sequence, Ordering::Release);
         }
-        self.push(&mut state, ring, Some(sequence))
-    }
-
-    /// Hands a channel over for an ephemeral event, under the ring's lock.
-    pub(crate) fn queue_ephemeral(&self, ring: &Arc<Ring>) -> Option<Nudge> {
-        self.push(&mut self.state.lock(), ring, None)
-    }
-
-    fn push(
-        &self,
-        state: &mut ShardState,
-        ring: &Arc<Ring>,
-        sequence: Option<u64>,
-    ) -> Option<Nudge> {
         state.queue.push((Arc::clone(ring), sequence));
         match std::mem::replace(&mut state.driver, DriverState::Busy) {
             DriverState::Idle(waker) => Some(Nudge::Wake(waker)),
@@ -144,7 +130,7 @@ impl Shard {
         }
         let blocked = {
             let mut state = self.state.lock();
-            let next = state.queue.iter().find_map(|(_, first)| *first);
+            let next = state.queue.iter().map(|(_, first)| *first).min();
             self.pending
                 .store(next.unwrap_or(NOTHING), Ordering::Release);
             std::mem::take(&mut state.blocked)

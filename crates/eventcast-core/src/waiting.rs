@@ -15,7 +15,8 @@ struct Armed {
     waiters: Slab<Waiter>,
     /// Counts how often the armed ones were taken, which makes their keys stale.
     generation: u32,
-    queued: Queued,
+    /// Stands in the shard's queue.
+    queued: bool,
     /// The newest pattern subscription that the channel was announced to.
     announced: u64,
     announcement: Option<Announcement>,
@@ -46,17 +47,6 @@ pub(crate) struct Announcement {
 pub(crate) struct Taken {
     pub(crate) waiters: Slab<Waiter>,
     pub(crate) announcement: Option<Announcement>,
-}
-
-/// For what the channel stands in the shard's queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Queued {
-    #[default]
-    No,
-    /// For an ephemeral event only, which holds no position back.
-    Ephemeral,
-    /// For an event, whose sequence the shard was given.
-    Event,
 }
 
 #[derive(Debug)]
@@ -101,14 +91,15 @@ impl Waiting {
         }
     }
 
-    /// Calls `queue` for each shard that has to be told of an event.
-    pub(crate) fn queue_event(&mut self, queue: impl FnMut(usize)) {
-        self.queue(Queued::Event, queue);
-    }
-
-    /// Calls `queue` for each shard that has to be told of an ephemeral event.
-    pub(crate) fn queue_ephemeral(&mut self, queue: impl FnMut(usize)) {
-        self.queue(Queued::Ephemeral, queue);
+    /// Calls `queue` for each shard that has somebody to tell of an event and is not told already.
+    pub(crate) fn queue(&mut self, mut queue: impl FnMut(usize)) {
+        for (shard, armed) in self.0.iter_mut().enumerate() {
+            let has_news = !armed.waiters.is_empty() || armed.announcement.is_some();
+            if has_news && !armed.queued {
+                armed.queued = true;
+                queue(shard);
+            }
+        }
     }
 
     /// Notes that the channel is announced to all pattern subscriptions up to `newest`; returns the
@@ -132,27 +123,17 @@ impl Waiting {
     /// Takes what a shard has to tell, to do so outside the lock.
     pub(crate) fn take(&mut self, shard: usize) -> Taken {
         let armed = &mut self.0[shard];
-        armed.queued = Queued::No;
+        armed.queued = false;
         Taken {
             waiters: armed.take_waiters(),
             announcement: armed.announcement.take(),
         }
     }
 
-    /// Takes the armed sessions of all shards.
+    /// Takes the armed sessions of all shards that will not be told anyhow.
     pub(crate) fn take_waiters(&mut self) -> impl Iterator<Item = Waiter> {
-        let waiters = self.0.iter_mut().flat_map(Armed::take_waiters);
+        let untold = self.0.iter_mut().filter(|armed| !armed.queued);
+        let waiters = untold.flat_map(Armed::take_waiters);
         waiters.map(|(_, waiter)| waiter)
-    }
-
-    fn queue(&mut self, reason: Queued, mut queue: impl FnMut(usize)) {
-        for (shard, armed) in self.0.iter_mut().enumerate() {
-            let is_told = armed.queued == Queued::Event || armed.queued == reason;
-            let has_news = !armed.waiters.is_empty() || armed.announcement.is_some();
-            if !is_told && has_news {
-                armed.queued = reason;
-                queue(shard);
-            }
-        }
     }
 }

@@ -68,19 +68,23 @@ impl Log {
         if state.completion().is_some() {
             return Err(PublishError::Completed);
         }
-        let announcement = Announcement {
-            since: 0,
-            after: state.last(),
-            number: state.end(),
-            ephemeral: state.ephemerals.end(),
-        };
-        let subscribed = self.announce(&ring, &mut state, announcement) || state.has_readers();
+        let subscribed = state.has_readers() || self.is_awaited(name);
         if subscribed {
+            let announcement = Announcement {
+                since: 0,
+                after: state.last(),
+                number: state.end(),
+                ephemeral: state.ephemerals.end(),
+            };
             let channel = name.clone();
             state.ephemerals.push(EphemeralEvent { channel, event });
+            self.announce(&mut state, announcement);
+            // Whoever is being told of this is not told of the next event: it must not count as
+            // dispatched before.
+            let next = self.committed() + 1;
             state
                 .waiting
-                .queue_ephemeral(|shard| nudges.extend(self.shards[shard].queue_ephemeral(&ring)));
+                .queue(|shard| nudges.extend(self.shards[shard].queue(&ring, next)));
         }
         drop(state);
         self.nudge(nudges);
@@ -89,28 +93,30 @@ impl Log {
 
     /// Makes a channel that only pattern subscriptions wait for, if there are any.
     fn matched(&self, name: &ChannelName) -> Option<Arc<Ring>> {
-        let is_awaited = |shard: &Arc<Shard>| shard.patterns.has_since(name, 0);
-        let is_awaited = self.shards.iter().any(is_awaited);
-        is_awaited.then(|| self.find_or_create(name).ok()).flatten()
+        self.is_awaited(name)
+            .then(|| self.find_or_create(name).ok())
+            .flatten()
     }
 
-    /// Has the shards tell pattern subscriptions of a channel that they do not know, under the
-    /// ring's lock; `false` when there are none.
-    fn announce(&self, ring: &Ring, state: &mut RingState, announcement: Announcement) -> bool {
-        let mut announced = false;
+    fn is_awaited(&self, name: &ChannelName) -> bool {
+        let is_awaited = |shard: &Arc<Shard>| shard.patterns.has_any(name);
+        self.shards.iter().any(is_awaited)
+    }
+
+    /// Has the shards tell pattern subscriptions of a channel that they may not know, under the
+    /// ring's lock. Which of them it fits is for the dispatchers to find out.
+    fn announce(&self, state: &mut RingState, announcement: Announcement) {
         for (index, shard) in self.shards.iter().enumerate() {
             if let Some(since) = state.waiting.unannounced(index, shard.patterns.newest())
-                && shard.patterns.has_since(&ring.name, since)
+                && !shard.patterns.is_empty()
             {
                 let announcement = Announcement {
                     since,
                     ..announcement
                 };
                 state.waiting.announce(index, announcement);
-                announced = true;
             }
         }
-        announced
     }
 
     fn unplaced(&self, name: &ChannelName, event: Event) -> Result<Arc<StoredEvent>, PublishError> {
@@ -213,10 +219,10 @@ impl Log {
         self.charged.fetch_sub(freed, Ordering::Relaxed);
         sequencer.index(ring, &mut state);
         // Before the sequences count as committed: see `Shard::dispatched`.
-        self.announce(ring, &mut state, announcement);
+        self.announce(&mut state, announcement);
         state
             .waiting
-            .queue_event(|shard| nudges.extend(self.shards[shard].queue_event(ring, first)));
+            .queue(|shard| nudges.extend(self.shards[shard].queue(ring, first)));
         self.committed.store(last, Ordering::Release);
         drop(state);
         self.evict(&mut sequencer, dead);

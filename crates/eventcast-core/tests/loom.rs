@@ -53,8 +53,9 @@ fn read(session: &mut Session, count: usize) -> Vec<u64> {
         loop {
             let mut out = Vec::new();
             let ready = session.poll_batch(cx, BatchLimits::default(), &mut out);
-            seen.extend(out.iter().map(|delivery| match delivery {
-                Delivery::Event(event) => event.sequence(),
+            seen.extend(out.iter().filter_map(|delivery| match delivery {
+                Delivery::Event(event) => Some(event.sequence()),
+                Delivery::Ephemeral(_) => None,
                 other => panic!("{other:?}"),
             }));
             if seen.len() == count {
@@ -151,5 +152,30 @@ fn a_channel_that_a_pattern_does_not_know_yet_comes_in_order() {
         for publisher in publishers {
             publisher.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn an_ephemeral_event_lets_no_event_pass_another() {
+    model(|| {
+        let hub = hub();
+        let mut session = hub.session().channel("a").channel("b").open().unwrap();
+        assert_eq!(read(&mut session, 0), [0; 0]);
+        let typing = {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                hub.publish_ephemeral("a", Event::text("x")).unwrap();
+            })
+        };
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                hub.try_publish("a", Event::text("x")).unwrap();
+                hub.try_publish("b", Event::text("x")).unwrap();
+            })
+        };
+        assert_eq!(read(&mut session, 2), [1, 2]);
+        typing.join().unwrap();
+        publisher.join().unwrap();
     });
 }

@@ -13,7 +13,7 @@ use eventcast_core::{
     SubscribeError, SubscriptionOptions,
 };
 use eventcast_testkit::drain;
-use support::{id, keeping, maintained, opening, publish, read, resume, turn};
+use support::{id, keeping, maintained, opening, publish, read, read_some, resume, turn};
 
 #[test]
 fn channels_created_later_are_delivered_and_others_are_not() {
@@ -324,4 +324,79 @@ fn a_pattern_ends_in_its_only_star() {
     assert!(
         matches!(&gap[0], eventcast_core::Delivery::Gap(gap) if gap.reason == GapReason::Unknown)
     );
+}
+
+#[test]
+fn a_name_beside_a_forgotten_channel_of_that_name_brings_nothing_twice() {
+    let (hub, clock, mut maintain) = maintained(Duration::from_secs(1));
+    let mut session = hub.subscribe("p/*").unwrap();
+    publish(&hub, &["p/1"]);
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(11));
+        maintain();
+    }
+    assert_eq!(hub.stats().channels, 0);
+    // The session has not read that loss yet, and the channel comes back.
+    publish(&hub, &["p/1"]);
+    assert_eq!(read_some(&mut session, 1), ["p/1! slow 1 @1"]);
+    session.subscribe(["p/1"]).unwrap();
+    publish(&hub, &["p/1"]);
+    assert_eq!(read(&mut session), ["p/1 2", "p/1 3"]);
+}
+
+#[test]
+fn a_channel_that_only_a_pattern_reads_is_not_forgotten_by_another_reader() {
+    let (hub, _, mut maintain) = maintained(Duration::from_secs(60));
+    let mut session = hub.subscribe("p/*").unwrap();
+    hub.publish_ephemeral("p/1", Event::text("typing")).unwrap();
+    assert_eq!(read(&mut session), ["p/1 ~typing"]);
+    maintain();
+    drop(hub.subscribe("p/1").unwrap());
+    publish(&hub, &["p/1"]);
+    session.subscribe(["p/1"]).unwrap();
+    publish(&hub, &["p/1"]);
+    assert_eq!(read(&mut session), ["p/1 1", "p/1 2"]);
+}
+
+#[test]
+fn a_pattern_that_was_left_holds_no_position_back() {
+    let hub = Hub::new();
+    let mut session = hub.session().channel("a").channel("p/*").open().unwrap();
+    assert!(read(&mut session).is_empty());
+    publish(&hub, &["p/1"]);
+    session.unsubscribe("p/*");
+    assert!(read(&mut session).is_empty());
+    publish(&hub, &["b", "b"]);
+    assert_eq!(session.settled_position(), Some(hub.position()));
+}
+
+#[test]
+fn a_name_has_its_own_options_whatever_pattern_fits_it() {
+    let hub = Hub::new();
+    publish(&hub, &["p/1", "p/1", "p/2", "p/2"]);
+    let mut session = hub
+        .session()
+        .start(Start::Last(1))
+        .channel("p/*")
+        .start(Start::Earliest)
+        .channel("p/1")
+        .open()
+        .unwrap();
+    assert_eq!(read(&mut session), ["p/1 1", "p/1 2", "p/2 4"]);
+    let nothing = SubscriptionOptions::new().with_filter(|_| false);
+    session.subscribe_with(["p/2"], &nothing).unwrap();
+    publish(&hub, &["p/1", "p/2"]);
+    assert_eq!(read(&mut session), ["p/1 5"]);
+}
+
+#[test]
+fn channels_that_have_nothing_make_room_for_named_ones() {
+    let hub = Hub::with_config(HubConfig::new().with_max_session_channels(3));
+    let mut session = hub.subscribe("*").unwrap();
+    publish(&hub, &["a", "b"]);
+    assert_eq!(read(&mut session), ["a 1", "b 2"]);
+    session.subscribe(["c", "d"]).unwrap();
+    publish(&hub, &["d", "c"]);
+    assert_eq!(read(&mut session), ["d 3", "c 4"]);
+    assert!(session.subscribe(["e"]).is_err());
 }

@@ -114,10 +114,13 @@ impl SessionBuilder {
     ///
     /// # Errors
     /// [`SubscribeError`] when a channel's name is not valid or a limit is met.
-    pub fn open(self) -> Result<Session, SubscribeError> {
+    pub fn open(mut self) -> Result<Session, SubscribeError> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
+        // A name's own options count, not those of a pattern that fits it.
+        self.channels
+            .sort_by_key(|(selector, _)| matches!(selector, ChannelSelector::Pattern(_)));
         let log = &self.hub.log;
         let committed = log.committed();
         let beginning = self.beginning(log, committed);

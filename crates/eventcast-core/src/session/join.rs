@@ -192,10 +192,10 @@ impl Session {
         if self.find(name.as_str()).is_some() || self.expired.contains(name) {
             return Ok(false);
         }
-        if self.name_matched(name).is_some() {
+        if self.name_matched(name, options).is_some() {
             return Ok(true);
         }
-        self.check_room()?;
+        self.make_room()?;
         match Subscription::attach(&self.log, name, origin, options) {
             Ok((ring, cursor)) => {
                 self.insert(ring, cursor, true);

@@ -42,7 +42,7 @@ impl Session {
         if self.find_pattern(pattern.as_str()).is_some() {
             return Ok(false);
         }
-        self.check_room()?;
+        self.make_room()?;
         let origin = match origin {
             // Completed channels are not news.
             Origin::Live(sequence) => Origin::Sequence(sequence),
@@ -97,6 +97,9 @@ impl Session {
         for key in orphans {
             self.remove(key);
         }
+        if self.patterns.is_empty() {
+            drop(self.signal.take_announced());
+        }
     }
 
     /// Removes a channel that was named; one that a pattern fits stays for its sake.
@@ -120,18 +123,25 @@ impl Session {
 
     /// Takes a channel that the session has by a pattern for one that it names; `None` when there
     /// is none, or it was forgotten.
-    pub(super) fn name_matched(&mut self, name: &ChannelName) -> Option<usize> {
-        let (key, subscription) = self
-            .subscriptions
-            .iter_mut()
-            .find(|(_, s)| !s.named && s.ring.name == *name)?;
+    pub(super) fn name_matched(
+        &mut self,
+        name: &ChannelName,
+        options: &SubscriptionOptions,
+    ) -> Option<usize> {
+        // A channel that was forgotten may still be attached beside the one that came after it.
+        let is_it =
+            |s: &Subscription| !s.named && s.ring.name == *name && !s.ring.state.lock().collected;
+        let (key, subscription) = self.subscriptions.iter_mut().find(|(_, s)| is_it(s))?;
         let mut state = subscription.ring.state.lock();
         if state.collected {
             return None;
         }
         state.detach_match();
         state.subscribe();
+        drop(state);
         subscription.named = true;
+        subscription.cursor.set_options(options);
+        self.selective |= subscription.cursor.is_selective();
         self.unfinished += usize::from(!subscription.cursor.done);
         Some(key)
     }
@@ -189,7 +199,11 @@ impl Session {
         let floor = self.log.floor();
         let pattern = &self.patterns[index];
         let (prefix, options) = (pattern.pattern.clone(), pattern.options.clone());
-        for ring in self.log.matching(prefix.prefix()) {
+        let after = match origin {
+            Origin::Sequence(sequence) => sequence,
+            _ => 0,
+        };
+        for ring in self.log.matching(prefix.prefix(), after) {
             if known.contains(&Arc::as_ptr(&ring)) {
                 continue;
             }
@@ -205,9 +219,12 @@ impl Session {
             if cursor.lower_bound(&state).is_none() {
                 continue;
             }
-            self.check_room()?;
             state.attach_match();
             drop(state);
+            if let Err(error) = self.make_room() {
+                ring.state.lock().detach_match();
+                return Err(error);
+            }
             self.insert(ring, cursor, false);
         }
         // Read once more: a channel that was forgotten meanwhile has raised it first.
@@ -217,10 +234,7 @@ impl Session {
     fn attach_announced(&mut self, ring: Arc<Ring>, announcement: Announcement) -> Option<End> {
         let pattern = self.covering(&ring.name)?;
         let (start, options) = (pattern.start, pattern.options.clone());
-        if self.check_room().is_err() {
-            self.let_go_of_idle();
-        }
-        if self.check_room().is_err() {
+        if self.make_room().is_err() {
             return Some(End::TooManyChannels);
         }
         let mut state = ring.state.lock();
@@ -268,13 +282,20 @@ impl Session {
         rings.map(|(_, s)| Arc::as_ptr(&s.ring)).collect()
     }
 
-    pub(super) fn check_room(&self) -> Result<(), SubscribeError> {
+    /// Makes room for one more channel, at the cost of those that have nothing.
+    pub(super) fn make_room(&mut self) -> Result<(), SubscribeError> {
         let limit = self.log.config.max_session_channels;
-        if self.subscriptions.len() + self.expired.len() + self.patterns.len() < limit {
-            Ok(())
-        } else {
-            Err(SubscribeError::SessionFull { limit })
+        if self.size() >= limit {
+            self.let_go_of_idle();
         }
+        if self.size() >= limit {
+            return Err(SubscribeError::SessionFull { limit });
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.subscriptions.len() + self.expired.len() + self.patterns.len()
     }
 
     pub(super) fn insert(&mut self, ring: Arc<Ring>, cursor: Cursor, named: bool) -> usize {

@@ -126,6 +126,7 @@ impl Signal {
         let changes = {
             let mut state = self.state.lock();
             state.closed = true;
+            state.announced = None;
             std::mem::take(&mut state.changes)
         };
         drop(changes);

@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use eventcast_core::{
-    Delivery, Driver, Event, Gap, Hub, HubConfig, Outcome, Position, Retention, Session, Sleep,
-    Timer,
+    BatchLimits, Delivery, Driver, Event, Gap, Hub, HubConfig, Outcome, Position, Retention,
+    Session, Sleep, Timer,
 };
 use eventcast_testkit::{ManualClock, drain};
 
@@ -79,6 +79,18 @@ pub(crate) fn show(deliveries: &[Delivery]) -> Vec<String> {
 
 pub(crate) fn read(session: &mut Session) -> Vec<String> {
     show(&drain(session))
+}
+
+/// At most so many deliveries of what is ready.
+pub(crate) fn read_some(session: &mut Session, events: usize) -> Vec<String> {
+    let limits = BatchLimits {
+        events,
+        bytes: usize::MAX,
+    };
+    let mut out = Vec::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = session.poll_batch(&mut cx, limits, &mut out);
+    show(&out)
 }
 
 pub(crate) fn opening(session: &Session) -> Option<u64> {
