@@ -63,6 +63,7 @@ pub struct Permissions {
     publish: bool,
     channels: Option<Arc<ChannelFilter>>,
     patterns: Option<Arc<PatternFilter>>,
+    principal: Option<Arc<str>>,
 }
 
 type PatternFilter = dyn Fn(&ChannelPattern) -> bool + Send + Sync;
@@ -76,6 +77,7 @@ impl Permissions {
             publish: true,
             channels: None,
             patterns: Some(Arc::new(|_| true)),
+            principal: None,
         }
     }
 
@@ -115,6 +117,20 @@ impl Permissions {
     ) -> Self {
         self.patterns = Some(Arc::new(allowed));
         self
+    }
+
+    /// The same, of somebody: a user's id, a token's subject. A session that somebody opened is
+    /// changed and continued by the same one only; see `/sessions/{key}` in
+    /// [`EventService`](crate::EventService). Without this its key is all it takes.
+    pub fn with_principal(mut self, principal: impl Into<Arc<str>>) -> Self {
+        self.principal = Some(principal.into());
+        self
+    }
+
+    /// Whose permissions these are, if that was said.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     /// Whether subscribing to the channel is allowed.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{ChangeError, ChannelSelector, Joined, Start};
+use eventcast_core::{
+    ChangeError, ChannelSelector, Joined, SessionHandle, Start, SubscriptionOptions,
+};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,8 +15,7 @@ use crate::history::page_document;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::service::{Shared, json_response};
-use crate::sessions::Place;
-use crate::subscribe::options;
+use crate::sessions::Left;
 
 /// Adds the channels of the query to a session, or removes them, and answers with what it carries
 /// now.
@@ -34,47 +35,65 @@ pub(crate) async fn change(
     if adds && !query.channels.iter().all(|c| permissions.may_select(c)) {
         return Err(Denied::Forbidden.into());
     }
-    match shared.sessions.find(key) {
-        Some(Place::OneChannel(_)) if adds => Err(Problem::new(
-            StatusCode::CONFLICT,
-            "the stream is plain, which tells no channel from another: open it with format=json",
-        )),
-        Some(Place::Live(handle) | Place::OneChannel(handle)) => {
-            let asked = async {
-                if adds {
-                    handle
-                        .subscribe(query.channels.clone(), options(query))
-                        .await
-                } else {
-                    handle.unsubscribe(query.channels.clone()).await
-                }
-            };
-            let joined = tokio::time::timeout(READ_TIMEOUT, asked).await;
-            let joined = joined.map_err(|_| not_read())?;
-            match joined {
-                Ok(joined) => {
-                    let removed = if adds { &[][..] } else { &query.channels };
-                    shared.sessions.changed(key, &joined.channels, removed);
-                    Ok(answer(query, &joined, adds))
-                }
-                // It was left just now.
-                Err(ChangeError::Gone) => change_left(shared, key, adds, query),
-                Err(ChangeError::Refused(error)) => Err(error.into()),
-                Err(_) => Err(not_read()),
-            }
+    if query.slow.is_some() || !query.events.is_empty() {
+        return Err(Problem::bad_request(
+            "`event` and `slow` are the session's, from the URL that opened it",
+        ));
+    }
+    let principal = permissions.principal();
+    for _ in 0..ATTEMPTS {
+        let place = shared.sessions.find(key, principal).ok_or_else(unknown)?;
+        if adds && place.terms.one_channel {
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "the stream is plain, which tells no channel from another: open it with format=json",
+            ));
         }
-        Some(Place::Left) => change_left(shared, key, adds, query),
-        None => Err(unknown()),
+        let answered = match place.handle {
+            Some(handle) => change_live(&handle, place.terms.options, adds, query).await?,
+            None => change_left(shared, key, adds, query)?,
+        };
+        // Otherwise it was left, or came back, just now.
+        if let Some(response) = answered {
+            return Ok(response);
+        }
+    }
+    Err(not_read())
+}
+
+/// Changes a session through its connection; `None` when that is gone.
+async fn change_live(
+    handle: &SessionHandle,
+    options: SubscriptionOptions,
+    adds: bool,
+    query: &Query,
+) -> Result<Option<Response<ResponseBody>>, Problem> {
+    let channels = query.channels.clone();
+    let asked = async {
+        if adds {
+            let options = options.with_start(query.start);
+            handle.subscribe(channels, options).await
+        } else {
+            handle.unsubscribe(channels).await
+        }
+    };
+    let joined = tokio::time::timeout(READ_TIMEOUT, asked).await;
+    match joined.map_err(|_| not_read())? {
+        Ok(joined) => Ok(Some(answer(query, &joined, adds))),
+        Err(ChangeError::Gone) => Ok(None),
+        Err(ChangeError::Refused(error)) => Err(error.into()),
+        Err(_) => Err(not_read()),
     }
 }
 
-/// Changes a session that has no connection now: what it carries when it comes back.
+/// Changes a session that has no connection now: what it carries when it comes back. `None` when it
+/// has come back.
 fn change_left(
     shared: &Shared,
     key: &str,
     adds: bool,
     query: &Query,
-) -> Result<Response<ResponseBody>, Problem> {
+) -> Result<Option<Response<ResponseBody>>, Problem> {
     if adds && query.start != Start::Live {
         return Err(Problem::new(
             StatusCode::CONFLICT,
@@ -87,12 +106,15 @@ fn change_left(
     } else {
         (&[][..], &query.channels[..])
     };
-    let channels = shared
-        .sessions
-        .change_left(key, added, removed, limit)
-        .ok_or_else(unknown)??;
-    let channels = names(&channels);
-    Ok(json_response(json!({ "channels": channels }).to_string()))
+    match shared.sessions.change_left(key, added, removed, limit) {
+        Left::Changed(channels) => {
+            let document = json!({ "channels": names(&channels) });
+            Ok(Some(json_response(document.to_string())))
+        }
+        Left::Connected => Ok(None),
+        Left::Refused(error) => Err(error.into()),
+        Left::Unknown => Err(unknown()),
+    }
 }
 
 fn answer(query: &Query, joined: &Joined, adds: bool) -> Response<ResponseBody> {
@@ -131,3 +153,5 @@ fn not_read() -> Problem {
 
 /// How long a change waits for the session to be read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A session may be left, and come back, while it is being changed.
+const ATTEMPTS: usize = 3;

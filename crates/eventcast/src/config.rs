@@ -96,8 +96,8 @@ impl ServiceConfig {
     }
 
     /// How long a session's channels are kept after its connection is gone, for the client that
-    /// comes back with its key; 2 minutes by default. At most 10,000 are kept: the longest ago left
-    /// goes first.
+    /// comes back with its key; 2 minutes by default. At most 10,000 that were changed are kept, and
+    /// as many that were not, 16 MiB of each: the longest ago left goes first.
     pub fn with_session_keep(mut self, keep: Duration) -> Self {
         self.session_keep = keep;
         self

@@ -14,6 +14,7 @@ mod publish;
 mod query;
 mod registry;
 mod request;
+mod retired;
 mod server;
 mod service;
 mod sessions;

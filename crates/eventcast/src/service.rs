@@ -114,7 +114,7 @@ impl EventService {
         Self {
             shared: Arc::new(Shared {
                 hub,
-                sessions: Sessions::new(config.session_keep, MAX_LEFT_SESSIONS),
+                sessions: Sessions::new(config.session_keep),
                 config,
                 registry: Registry::default(),
                 timer: Arc::new(TokioTimer),
@@ -258,9 +258,6 @@ impl EventService {
         }
     }
 }
-
-/// How many sessions without a connection a service remembers.
-const MAX_LEFT_SESSIONS: usize = 10_000;
 
 pub(crate) fn json_response(document: String) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(document));

@@ -1,13 +1,17 @@
 //! Sessions by their keys: what they carry is changed over other connections, and survives a cut
 //! for a while.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use eventcast_core::{ChannelSelector, Session, SessionHandle, SubscribeError};
+use eventcast_core::{
+    ChannelSelector, Session, SessionHandle, SubscribeError, SubscriptionOptions,
+};
 use tokio::time::Instant;
+
+use crate::retired::Retired;
 
 /// The sessions that a client can name, connected or left lately.
 #[derive(Clone)]
@@ -16,30 +20,36 @@ pub(crate) struct Sessions(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     keep: Duration,
-    max_kept: usize,
 }
 
 #[derive(Default)]
 struct State {
     entries: HashMap<Arc<str>, Entry>,
-    /// Those that were left, the longest ago first; some have come back since.
-    left: VecDeque<(Instant, Arc<str>)>,
+    /// Those without a connection: that were changed, and that nobody would miss.
+    changed: Retired,
+    unchanged: Retired,
     next_connection: u64,
 }
 
-#[derive(Default)]
 struct Entry {
+    terms: Terms,
     channels: Vec<ChannelSelector>,
     /// What its URL may name and its client does not want any more.
-    removed: HashSet<ChannelSelector>,
-    live: Option<Live>,
+    removed: Vec<ChannelSelector>,
+    /// Counts changes.
+    version: u64,
+    /// The newest last: only that one counts.
+    connections: Vec<(u64, SessionHandle)>,
     left_at: Option<Instant>,
 }
 
-struct Live {
-    connection: u64,
-    handle: SessionHandle,
-    one_channel: bool,
+/// What a connection's request says of its session.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) principal: Option<Arc<str>>,
+    pub(crate) options: SubscriptionOptions,
+    /// Its format does not tell one channel from another.
+    pub(crate) one_channel: bool,
 }
 
 /// A connection's hold on its session's key, until it is dropped.
@@ -49,57 +59,118 @@ pub(crate) struct Held {
     connection: u64,
 }
 
+/// What a session that comes back carries.
+pub(crate) struct Resumed {
+    pub(crate) channels: Vec<ChannelSelector>,
+    version: u64,
+}
+
 /// How a session can be changed.
-pub(crate) enum Place {
-    Live(SessionHandle),
-    /// Its format does not tell one channel from another.
-    OneChannel(SessionHandle),
-    /// Between two connections.
-    Left,
+pub(crate) struct Place {
+    /// Absent between two connections.
+    pub(crate) handle: Option<SessionHandle>,
+    pub(crate) terms: Terms,
+}
+
+/// What came of a change to a session without a connection.
+pub(crate) enum Left {
+    Changed(Vec<ChannelSelector>),
+    /// It has one by now.
+    Connected,
+    Refused(SubscribeError),
+    Unknown,
+}
+
+impl Resumed {
+    /// A session that is new.
+    pub(crate) fn of(channels: &[ChannelSelector]) -> Self {
+        Self {
+            channels: channels.to_vec(),
+            version: 0,
+        }
+    }
 }
 
 impl Sessions {
-    pub(crate) fn new(keep: Duration, max_kept: usize) -> Self {
+    pub(crate) fn new(keep: Duration) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             keep,
-            max_kept,
         }))
     }
 
-    /// What a session that comes back carries: what it carried, and what it names and did not
-    /// remove before.
-    pub(crate) fn resume(&self, key: &str, named: &[ChannelSelector]) -> Vec<ChannelSelector> {
+    /// What a session carries that comes back: what it carried, and what it names and did not
+    /// remove before. `None` when it is somebody else's.
+    pub(crate) fn resume(
+        &self,
+        key: &str,
+        principal: Option<&str>,
+        named: &[ChannelSelector],
+    ) -> Option<Resumed> {
         let mut state = self.state();
-        state.forget_old(self.0.keep, self.0.max_kept);
+        state.forget_old(self.0.keep);
         let Some(entry) = state.entries.get(key) else {
-            return named.to_vec();
+            return Some(Resumed::of(named));
         };
+        if entry.terms.principal.as_deref() != principal {
+            return None;
+        }
         let mut channels = entry.channels.clone();
         for selector in named {
             if !channels.contains(selector) && !entry.removed.contains(selector) {
                 channels.push(selector.clone());
             }
         }
-        channels
+        Some(Resumed {
+            channels,
+            version: entry.version,
+        })
     }
 
     /// Enters a connected session under a key, which it is given, and made if there is none.
-    /// `one_channel` is for formats that do not tell one channel from another.
-    pub(crate) fn hold(&self, key: Option<&str>, session: &mut Session, one_channel: bool) -> Held {
+    pub(crate) fn hold(
+        &self,
+        key: Option<&str>,
+        terms: Terms,
+        resumed: &Resumed,
+        session: &mut Session,
+    ) -> Held {
         let key: Arc<str> = key.map_or_else(random_key, Into::into);
         session.set_key(Arc::clone(&key));
         let mut state = self.state();
         let connection = state.next_connection;
         state.next_connection += 1;
-        let entry = state.entries.entry(Arc::clone(&key)).or_default();
+        let entry = state
+            .entries
+            .entry(Arc::clone(&key))
+            .or_insert_with(|| Entry {
+                terms: terms.clone(),
+                channels: Vec::new(),
+                removed: Vec::new(),
+                version: 0,
+                connections: Vec::new(),
+                left_at: None,
+            });
+        if entry.version != resumed.version {
+            // It was changed while this connection was being made.
+            for channel in &entry.removed {
+                session.unsubscribe(channel.as_str());
+            }
+            for channel in &entry.channels {
+                // One that has no room any more is missing in the opening's list.
+                let _ = session.subscribe([channel]);
+            }
+        }
+        entry.terms = terms;
         entry.channels = session.channels();
-        entry.live = Some(Live {
-            connection,
-            handle: session.handle(),
-            one_channel,
-        });
-        entry.left_at = None;
+        entry.connections.push((connection, session.handle()));
+        let (was_left, was_changed) = (entry.left_at.take().is_some(), entry.version > 0);
+        if was_left {
+            state.retired(was_changed).revive();
+        }
+        drop(state);
+        let (sessions, own_key) = (self.clone(), Arc::clone(&key));
+        session.observe_changes(move |channels| sessions.changed(&own_key, connection, channels));
         Held {
             sessions: self.clone(),
             key,
@@ -107,43 +178,33 @@ impl Sessions {
         }
     }
 
-    /// Where a session is; `None` when there is none of this key.
-    pub(crate) fn find(&self, key: &str) -> Option<Place> {
+    /// Where somebody's session is; `None` when he has none of this key.
+    pub(crate) fn find(&self, key: &str, principal: Option<&str>) -> Option<Place> {
         let mut state = self.state();
-        state.forget_old(self.0.keep, self.0.max_kept);
+        state.forget_old(self.0.keep);
         let entry = state.entries.get(key)?;
-        Some(match &entry.live {
-            Some(live) if live.one_channel => Place::OneChannel(live.handle.clone()),
-            Some(live) => Place::Live(live.handle.clone()),
-            None => Place::Left,
+        (entry.terms.principal.as_deref() == principal).then(|| Place {
+            handle: entry.connections.last().map(|(_, handle)| handle.clone()),
+            terms: entry.terms.clone(),
         })
     }
 
-    /// Notes what a connected session carries after a change.
-    pub(crate) fn changed(
-        &self,
-        key: &str,
-        channels: &[ChannelSelector],
-        removed: &[ChannelSelector],
-    ) {
-        let mut state = self.state();
-        if let Some(entry) = state.entries.get_mut(key) {
-            entry.channels = channels.to_vec();
-            entry.note_removed(removed);
-        }
-    }
-
-    /// Changes what a session carries when it comes back, at most `limit` channels; returns all of
-    /// it, or `None` when there is no session of this key.
+    /// Changes what a session without a connection carries when it comes back, at most `limit`
+    /// channels.
     pub(crate) fn change_left(
         &self,
         key: &str,
         added: &[ChannelSelector],
         removed: &[ChannelSelector],
         limit: usize,
-    ) -> Option<Result<Vec<ChannelSelector>, SubscribeError>> {
+    ) -> Left {
         let mut state = self.state();
-        let entry = state.entries.get_mut(key)?;
+        let Some(entry) = state.entries.get_mut(key) else {
+            return Left::Unknown;
+        };
+        if !entry.connections.is_empty() {
+            return Left::Connected;
+        }
         let mut channels = entry.channels.clone();
         channels.retain(|channel| !removed.contains(channel));
         for selector in added {
@@ -152,11 +213,29 @@ impl Sessions {
             }
         }
         if channels.len() > limit {
-            return Some(Err(SubscribeError::SessionFull { limit }));
+            return Left::Refused(SubscribeError::SessionFull { limit });
         }
-        entry.channels.clone_from(&channels);
-        entry.note_removed(removed);
-        Some(Ok(channels))
+        let (was_changed, left_at) = (entry.version > 0, entry.left_at);
+        entry.change(&channels);
+        let size = entry.size();
+        if let Some(left_at) = left_at {
+            state.retired(was_changed).revive();
+            state.changed.push(left_at, key.into(), size);
+        }
+        Left::Changed(channels)
+    }
+
+    /// Notes what a connected session carries after a change.
+    fn changed(&self, key: &str, connection: u64, channels: &[ChannelSelector]) {
+        let mut state = self.state();
+        if let Some(entry) = state.entries.get_mut(key)
+            && entry
+                .connections
+                .last()
+                .is_some_and(|(newest, _)| *newest == connection)
+        {
+            entry.change(channels);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -165,47 +244,66 @@ impl Sessions {
 }
 
 impl Entry {
-    fn note_removed(&mut self, removed: &[ChannelSelector]) {
-        let free = MAX_REMOVED.saturating_sub(self.removed.len());
-        self.removed.extend(removed.iter().take(free).cloned());
-        let channels = &self.channels;
-        self.removed.retain(|selector| !channels.contains(selector));
+    fn change(&mut self, channels: &[ChannelSelector]) {
+        let gone = self.channels.iter().filter(|old| !channels.contains(old));
+        self.removed.extend(gone.cloned());
+        self.removed.retain(|removed| !channels.contains(removed));
+        let excess = self.removed.len().saturating_sub(MAX_REMOVED);
+        self.removed.drain(..excess);
+        self.channels = channels.to_vec();
+        self.version += 1;
+    }
+
+    /// About how many bytes it keeps.
+    fn size(&self) -> usize {
+        let selectors = self.channels.iter().chain(&self.removed);
+        let names = selectors.map(|selector| selector.as_str().len() + SELECTOR_BYTES);
+        ENTRY_BYTES + names.sum::<usize>()
     }
 }
 
 impl State {
-    /// Forgets what was left too long ago, and the longest ago of what is too much.
-    fn forget_old(&mut self, keep: Duration, max_kept: usize) {
-        while let Some((left_at, key)) = self.left.front() {
-            if self.left.len() <= max_kept && left_at.elapsed() < keep {
-                return;
-            }
-            let is_same = |entry: &Entry| entry.left_at == Some(*left_at);
-            if self.entries.get(key).is_some_and(is_same) {
-                self.entries.remove(key);
-            }
-            self.left.pop_front();
+    fn retired(&mut self, changed: bool) -> &mut Retired {
+        if changed {
+            &mut self.changed
+        } else {
+            &mut self.unchanged
+        }
+    }
+
+    fn forget_old(&mut self, keep: Duration) {
+        for retired in [&mut self.changed, &mut self.unchanged] {
+            let entries = &mut self.entries;
+            retired.forget(keep, |left_at, key| {
+                let is_it = entries.get(key).is_some_and(|e| e.left_at == Some(left_at));
+                if is_it {
+                    entries.remove(key);
+                }
+                is_it
+            });
         }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let shared = &self.sessions.0;
         let mut state = self.sessions.state();
         let Some(entry) = state.entries.get_mut(&self.key) else {
             return;
         };
-        // A newer connection of the same key may have taken its place.
-        let is_own = |live: &Live| live.connection == self.connection;
-        if !entry.live.as_ref().is_some_and(is_own) {
+        entry
+            .connections
+            .retain(|(connection, _)| *connection != self.connection);
+        if !entry.connections.is_empty() {
             return;
         }
         let now = Instant::now();
-        entry.live = None;
         entry.left_at = Some(now);
-        state.left.push_back((now, Arc::clone(&self.key)));
-        state.forget_old(shared.keep, shared.max_kept);
+        let (size, changed) = (entry.size(), entry.version > 0);
+        state
+            .retired(changed)
+            .push(now, Arc::clone(&self.key), size);
+        state.forget_old(self.sessions.0.keep);
     }
 }
 
@@ -222,3 +320,5 @@ fn random_key() -> Arc<str> {
 }
 
 const MAX_REMOVED: usize = 1_000;
+const ENTRY_BYTES: usize = 256;
+const SELECTOR_BYTES: usize = 48;

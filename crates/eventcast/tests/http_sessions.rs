@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use eventcast::ServerConfig;
+use eventcast::{Event, Permissions, ServerConfig};
 use serde_json::json;
 use support::{TestServer, get, id, known_ids, only_public, quiet, request};
 
@@ -164,4 +164,126 @@ async fn a_session_that_was_left_is_forgotten_in_time() {
         .ask(change("POST", &key, "channel=c"))
         .await
         .assert_problem(404);
+}
+
+#[tokio::test]
+async fn a_poll_that_comes_back_at_once_has_what_was_added() {
+    let server = TestServer::standard().await;
+    let target = format!("/events?channel=a&transport=poll&session={KEY}");
+    server.ask(get(&target, &[])).await.json();
+    let target = format!("{target}&last_event_id={}", id(0));
+    let mut waiting = server.connect().await;
+    waiting.send(get(&target, &[])).await;
+    while server.service.subscribers().poll == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut asking = server.connect().await;
+    asking.send(change("POST", KEY, "channel=b")).await;
+    let told = waiting.response().await.json();
+    assert_eq!(told["events"][0]["type"], "subscribed");
+    // Its client does not wait for the answer to the POST.
+    server.publish("b", "at once");
+    waiting.send(get(&target, &[])).await;
+    let answer = waiting.response().await.json();
+    assert_eq!(answer["events"][0]["data"], "at once");
+    assert_eq!(asking.response().await.head.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_added_has_the_sessions_options_now_and_after_a_cut() {
+    let server = TestServer::standard().await;
+    let target = format!("/events?channel=a&event=tick&format=json&session={KEY}");
+    let mut stream = server.stream(&target).await;
+    stream.control("open").await;
+    for query in ["channel=b&event=tock", "channel=b&slow=conflate"] {
+        server
+            .ask(change("POST", KEY, query))
+            .await
+            .assert_problem(400);
+    }
+    server.ask(change("POST", KEY, "channel=b")).await.json();
+    stream.control("subscribed").await;
+    let tick = |name: &str| Event::text(name).named(name).unwrap();
+    server.hub.try_publish("b", tick("tock")).unwrap();
+    server.hub.try_publish("b", tick("tick")).unwrap();
+    assert!(stream.block().await.contains("\"data\":\"tick\""));
+    drop(stream);
+    server.assert_sessions_end().await;
+    let resume = [("Last-Event-ID", &*id(0))];
+    let mut again = server.stream_with(&target, &resume).await;
+    again.control("open").await;
+    assert!(again.block().await.contains("\"data\":\"tick\""));
+}
+
+#[tokio::test]
+async fn a_stream_keeps_its_format_when_it_comes_back() {
+    let server = TestServer::standard().await;
+    let target = format!("/events?channel=a&channel=b&session={KEY}");
+    let mut stream = server.stream(&target).await;
+    stream.control("open").await;
+    server.ask(change("DELETE", KEY, "channel=b")).await.json();
+    stream.control("subscribed").await;
+    drop(stream);
+    server.assert_sessions_end().await;
+    let mut again = server.stream(&target).await;
+    let (open, _) = again.control("open").await;
+    assert_eq!(open["channels"], json!(["a"]));
+    server.publish("a", "x");
+    assert!(again.block().await.contains("\"channel\":\"a\""));
+
+    drop(again);
+    let plain = "/events?channel=a&session=another-key-that-is-hard";
+    let stream = server.stream(plain).await;
+    drop(stream);
+    server.assert_sessions_end().await;
+    let refused = server
+        .ask(change("POST", "another-key-that-is-hard", "channel=b"))
+        .await;
+    refused.assert_problem(409);
+}
+
+#[tokio::test]
+async fn a_key_is_its_principals() {
+    let named = |parts: &http::request::Parts| {
+        let user = parts
+            .headers
+            .get("user")
+            .and_then(|user| user.to_str().ok());
+        Ok(Permissions::subscribe().with_principal(user.unwrap_or("nobody")))
+    };
+    let service = quiet().with_authorizer(named);
+    let server = TestServer::start(known_ids(), service, ServerConfig::new()).await;
+    let target = format!("/events?channel=a&format=json&session={KEY}");
+    let mut stream = server.stream_with(&target, &[("User", "ann")]).await;
+    stream.control("open").await;
+    for method in ["POST", "DELETE"] {
+        server
+            .ask(change(method, KEY, "channel=a"))
+            .await
+            .assert_problem(404);
+    }
+    let bob = [("User", "bob")];
+    server.ask(get(&target, &bob)).await.assert_problem(403);
+    let ann = [("User", "ann"), ("Content-Length", "0")];
+    let own = request("POST", &format!("/sessions/{KEY}?channel=b"), &ann);
+    assert_eq!(server.ask(own).await.json()["channels"], json!(["a", "b"]));
+}
+
+#[tokio::test]
+async fn of_two_connections_the_newer_counts_and_either_keeps_the_session() {
+    let server = TestServer::standard().await;
+    let target = format!("/events?channel=a&format=json&session={KEY}");
+    let mut older = server.stream(&target).await;
+    older.control("open").await;
+    let mut newer = server.stream(&target).await;
+    newer.control("open").await;
+    server.ask(change("POST", KEY, "channel=b")).await.json();
+    newer.control("subscribed").await;
+    drop(newer);
+    while server.service.subscribers().sse > 1 {
+        tokio::task::yield_now().await;
+    }
+    server.ask(change("POST", KEY, "channel=c")).await.json();
+    let (told, _) = older.control("subscribed").await;
+    assert_eq!(told["channels"], json!(["a", "c"]));
 }

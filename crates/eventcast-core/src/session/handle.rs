@@ -137,6 +137,9 @@ impl Session {
                 _ => continue,
             };
             if let Ok(joined) = &outcome {
+                if let Some(observer) = &self.observer {
+                    observer(&joined.channels);
+                }
                 out.push(Delivery::Subscribed(Subscribed {
                     channels: joined.channels.clone(),
                     position: joined.position,

@@ -89,8 +89,11 @@ pub struct Session {
     buffered: VecDeque<Delivery>,
     stays_open: bool,
     key: Option<Arc<str>>,
+    pub(super) observer: Option<Box<ChannelObserver>>,
     pub(super) ended: bool,
 }
+
+pub(super) type ChannelObserver = dyn Fn(&[ChannelSelector]) + Send + Sync;
 
 /// How much one batch may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +140,7 @@ impl Session {
             buffered: VecDeque::new(),
             stays_open: false,
             key: None,
+            observer: None,
             ended: false,
         }
     }
@@ -186,6 +190,15 @@ impl Session {
     /// may change what the session carries, so it must not be guessable. The opening tells it.
     pub fn set_key(&mut self, key: impl Into<Arc<str>>) {
         self.key = Some(key.into());
+    }
+
+    /// Calls `observer` with all channels of the session each time its [handle](Self::handle) has
+    /// changed them: before anybody else is told, in the order of the changes.
+    pub fn observe_changes(
+        &mut self,
+        observer: impl Fn(&[ChannelSelector]) + Send + Sync + 'static,
+    ) {
+        self.observer = Some(Box::new(observer));
     }
 
     /// The session's key, if it was given one.

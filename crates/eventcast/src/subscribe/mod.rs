@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::query::{Format, Query};
 use crate::registry::{Registered, Transport};
 use crate::service::Shared;
-use crate::sessions::Held;
+use crate::sessions::{Held, Resumed, Terms};
 
 /// Opens a session and answers with its transport.
 pub(crate) async fn subscribe(
@@ -31,11 +31,9 @@ pub(crate) async fn subscribe(
     }
     let request = Request::from_parts(parts, ());
     let transport = negotiate::negotiate(&request, &query)?;
-    if let Some(key) = &query.session {
-        query.channels = shared.sessions.resume(key, &query.channels);
-        // What it was allowed before it may not be any more: the first block tells what it has.
-        query.channels.retain(|c| permissions.may_select(c));
-    }
+    let named_one = matches!(query.channels[..], [ChannelSelector::Channel(_)]);
+    let resumed = resume(shared, &permissions, &query)?;
+    query.channels.clone_from(&resumed.channels);
     if transport == Transport::WebSocket {
         return websocket::answer(shared, permissions, request, &query);
     }
@@ -54,10 +52,18 @@ pub(crate) async fn subscribe(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
     }
-    let format = sse_format(&query, &session);
-    let one_channel = transport == Transport::Sse && format == SseFormat::Plain;
+    let format = sse_format(&query, named_one);
+    let terms = Terms {
+        principal: permissions.principal().map(Into::into),
+        options: options(&query),
+        one_channel: transport == Transport::Sse && format == SseFormat::Plain,
+    };
+    let registered = register(shared, transport, &session)?;
     let key = query.session.as_deref();
-    let hold = Hold::take(shared, transport, &mut session, key, one_channel)?;
+    let hold = Hold {
+        _held: shared.sessions.hold(key, terms, &resumed, &mut session),
+        _registered: registered,
+    };
     match transport {
         Transport::Poll => Ok(poll(shared, session, hold, &query).await),
         Transport::Stream => Ok(stream(shared, session, hold)),
@@ -71,27 +77,32 @@ pub(crate) struct Hold {
     _held: Held,
 }
 
-impl Hold {
-    fn take(
-        shared: &Shared,
-        transport: Transport,
-        session: &mut Session,
-        key: Option<&str>,
-        one_channel: bool,
-    ) -> Result<Self, Problem> {
-        let registered = match shared.registry.register(transport, session) {
-            Ok(registered) => Some(registered),
-            // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
-            Err(end @ End::Draining { .. }) => {
-                session.handle().end(end);
-                None
-            }
-            Err(_) => return Err(shared.unavailable()),
-        };
-        Ok(Self {
-            _registered: registered,
-            _held: shared.sessions.hold(key, session, one_channel),
-        })
+/// What a session carries that comes back with its key, or what the request names.
+fn resume(shared: &Shared, permissions: &Permissions, query: &Query) -> Result<Resumed, Problem> {
+    let named = &query.channels;
+    let Some(key) = &query.session else {
+        return Ok(Resumed::of(named));
+    };
+    let resumed = shared.sessions.resume(key, permissions.principal(), named);
+    let mut resumed = resumed.ok_or(Denied::Forbidden)?;
+    // What it was allowed before it may not be any more: the first block tells what it has.
+    resumed.channels.retain(|c| permissions.may_select(c));
+    Ok(resumed)
+}
+
+fn register(
+    shared: &Shared,
+    transport: Transport,
+    session: &Session,
+) -> Result<Option<Registered>, Problem> {
+    match shared.registry.register(transport, session) {
+        Ok(registered) => Ok(Some(registered)),
+        // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
+        Err(end @ End::Draining { .. }) => {
+            session.handle().end(end);
+            Ok(None)
+        }
+        Err(_) => Err(shared.unavailable()),
     }
 }
 
@@ -142,12 +153,14 @@ fn head(transport: Transport) -> Response<ResponseBody> {
     }
 }
 
-/// One channel's payloads speak for themselves; of several each event has to name its own.
-fn sse_format(query: &Query, session: &Session) -> SseFormat {
+/// One channel's payloads speak for themselves; of several each event has to name its own. What the
+/// URL names decides, so that a stream that comes back has the format it had.
+fn sse_format(query: &Query, named_one: bool) -> SseFormat {
+    let carries_one = query.channels.len() == 1;
     match query.format {
         Some(Format::Json) => SseFormat::Json,
         Some(Format::Plain) => SseFormat::Plain,
-        None if matches!(session.channels()[..], [ChannelSelector::Channel(_)]) => SseFormat::Plain,
+        None if named_one && carries_one => SseFormat::Plain,
         None => SseFormat::Json,
     }
 }
@@ -164,10 +177,10 @@ fn open(shared: &Shared, query: &Query) -> Result<Session, Problem> {
 }
 
 /// How channels begin and behave that a query names.
-pub(crate) fn options(query: &Query) -> SubscriptionOptions {
+fn options(query: &Query) -> SubscriptionOptions {
     let options = SubscriptionOptions::new()
         .with_start(query.start)
-        .with_slow(query.slow);
+        .with_slow(query.slow.unwrap_or_default());
     if query.events.is_empty() {
         options
     } else {
