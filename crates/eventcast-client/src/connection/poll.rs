@@ -1,0 +1,77 @@
+//! One request after another.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use http::header::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Context, new_key};
+use crate::ended::Ended;
+use crate::error::{ClientError, Interruption};
+use crate::exchange::read;
+use crate::feed::Feed;
+use crate::message::{Message, garbled, position};
+use crate::state::Link;
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    position: Option<String>,
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+    end: Option<String>,
+    retry: Option<u64>,
+}
+
+pub(super) async fn run(
+    context: &Context,
+    headers: HeaderMap,
+    feed: &mut Feed,
+) -> Result<Infallible, Ended> {
+    let key = new_key()?;
+    let wait = context.poll_wait.as_secs().to_string();
+    let own = [("transport", "poll"), ("wait", &wait), ("session", &key)];
+    feed.set_link(Link::Key(key.clone()));
+    let limit = context.max_message;
+    loop {
+        let before = feed.position();
+        let uri = context.uri("http", feed, &own)?;
+        // Only an answer to an id waits.
+        let waits = before.map_or(Duration::ZERO, |_| context.poll_wait);
+        let patience = context.connect_timeout + waits;
+        let response = context
+            .get(headers.clone(), uri, "application/json", patience)
+            .await?;
+        let body = read(response.into_body(), limit, patience).await;
+        let body = body.map_err(|unread| Ended::unread(unread, limit))?;
+        let document: Document<'_> = serde_json::from_slice(&body).map_err(garbled)?;
+        if feed.opened {
+            feed.heard();
+        } else {
+            feed.open(None, None).await?;
+        }
+        let empty = document.events.is_empty();
+        for event in document.events {
+            feed.take(Message::read(event.get())?).await?;
+        }
+        let told = document.position.as_deref().map(position).transpose()?;
+        feed.advance(told).await?;
+        match document.end.as_deref() {
+            None => {}
+            Some("completed") => return Err(Ended::Completed),
+            Some("closed") => return Err(Ended::Final(ClientError::Closed)),
+            Some("draining") => {
+                let retry = document.retry.map(Duration::from_millis);
+                return Err(Ended::Draining { retry });
+            }
+            Some(other) => return Err(Interruption::Ended(other.to_owned()).into()),
+        }
+        if empty && before.is_some() && feed.position() == before {
+            // A server that has nothing and does not wait is not asked without a pause.
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(100);
