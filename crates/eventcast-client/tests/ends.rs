@@ -1,5 +1,7 @@
 //! What the client comes back from, what not, and when.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::sync::Arc;

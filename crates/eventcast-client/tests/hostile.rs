@@ -1,5 +1,7 @@
 //! Servers that are none, and what stands in the way of one.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::time::Duration;

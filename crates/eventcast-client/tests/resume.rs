@@ -1,5 +1,7 @@
 //! Cut, moved and restarted: each event once and in order, each loss told.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use eventcast::{Event, ServiceConfig};

@@ -11,6 +11,10 @@ const CORE: &str = "eventcast-core";
 /// Checked against each other; one that does not exist yet is skipped.
 const ADAPTERS: &[&str] = &["eventcast-sse", "eventcast-ws", "eventcast-poll"];
 
+/// Speaks the protocol, and shares no code with the server's side of it.
+const CLIENT: &str = "eventcast-client";
+const NOT_IN_CLIENT: &[&str] = &["eventcast", "eventcast-poll", "eventcast-ws"];
+
 const NOT_IN_CORE: &[&str] = &[
     "async-nats",
     "http",
@@ -51,6 +55,12 @@ pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
         }
         println!("{adapter}: {}", list(&used));
     }
+
+    let client = dependencies(workspace, CLIENT)?;
+    if let Some(named) = NOT_IN_CLIENT.iter().find(|name| client.contains(**name)) {
+        return Err(Failure::new(format!("{CLIENT} depends on {named}")));
+    }
+    println!("{CLIENT}: {}", list(&client));
     Ok(())
 }
 

@@ -70,7 +70,10 @@ pub(crate) fn everything(_: &Parts) -> Result<Permissions, Denied> {
 }
 
 /// The next delivery that satisfies.
-pub(crate) async fn next<T>(client: &mut Client, wanted: impl Fn(Delivery) -> Option<T>) -> T {
+pub(crate) async fn next<T: Send>(
+    client: &mut Client,
+    wanted: impl Fn(Delivery) -> Option<T> + Send + Sync,
+) -> T {
     within(async {
         loop {
             let delivery = client.next().await.expect("no end").expect("no error");
@@ -89,6 +92,7 @@ pub(crate) fn text(delivery: Delivery) -> Option<String> {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "`next` gives it away")]
 pub(crate) fn connected(delivery: Delivery) -> Option<Transport> {
     match delivery {
         Delivery::Connected { transport, .. } => Some(transport),
@@ -112,7 +116,7 @@ pub(crate) fn observe(observer: &mut Observer, delivery: &Delivery) -> bool {
 }
 
 /// Waits for what has to come, however slow the machine is.
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T> + Send) -> T {
     tokio::time::timeout(Duration::from_secs(60), future)
         .await
         .expect("what should come does not come")
