@@ -41,8 +41,29 @@ pub trait Harness: Send + Sync {
         self.serve(session, io)
     }
 
+    /// Whether the server opens its sessions itself, as a whole server does from a request: the one
+    /// it is given is only a model then, and [`Sessions`] tells how to open one like it.
+    ///
+    /// A session that loses events before it is read tells them as trimmed, not as slow: it is
+    /// opened when the loss has happened.
+    fn opens_sessions(&self) -> bool {
+        false
+    }
+
+    /// How many bytes are between two cuts; 1 by default. More is for streams that are understood
+    /// in larger pieces and cost much to begin, such as TLS.
+    fn cut_step(&self) -> usize {
+        1
+    }
+
     /// A client's decoder for one connection.
     fn decoder(&self) -> Box<dyn Decoder>;
+
+    /// The decoder of a client that asks for a session itself; by default one that does not.
+    fn decoder_for(&self, sessions: &Sessions) -> Box<dyn Decoder> {
+        let _ = sessions;
+        self.decoder()
+    }
 
     /// How often an idle connection that [`serve`](Self::serve) began gives a sign of life.
     fn heartbeat(&self) -> Duration;
@@ -64,10 +85,15 @@ pub trait Decoder: Send {
     /// What is wrong with the bytes.
     fn decode(&mut self, bytes: &[u8], seen: &mut Vec<Seen>) -> Result<(), String>;
 
-    /// What a client sends because of what it read, such as a pong or a close frame; nothing by
-    /// default.
+    /// What a client sends: at first, and because of what it read, such as a pong or a close frame;
+    /// nothing by default.
     fn reply(&mut self) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// Whether the client closes the connection now, having read all it wants; never by default.
+    fn closes(&self) -> bool {
+        false
     }
 }
 

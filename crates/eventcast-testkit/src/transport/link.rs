@@ -36,9 +36,11 @@ impl Link {
     ) -> Self {
         let (client, server) = pipe(room);
         let io = ServerEnd(FaultyIo::new(server, faults));
+        let mut decoder = harness.decoder_for(&seat.sessions);
+        client.send(&decoder.reply());
         Self {
             client,
-            decoder: harness.decoder(),
+            decoder,
             sessions: seat.sessions.clone(),
             server: Some(tokio::spawn(harness.serve_requests(
                 seat.session,
@@ -70,6 +72,9 @@ impl Link {
             let reply = self.decoder.reply();
             if !reply.is_empty() {
                 self.client.send(&reply);
+            }
+            if self.decoder.closes() {
+                self.client.cut(Cut::Closed);
             }
         }
         Err("the server never falls silent".to_owned())

@@ -11,8 +11,13 @@ use eventcast_core::{End, Hub, Session, SessionHandle};
 pub struct Sessions {
     hub: Hub,
     channels: Vec<String>,
+    resumes_at: Option<String>,
     current: Arc<Mutex<SessionHandle>>,
+    end_all: Arc<Mutex<Option<EndAll>>>,
 }
+
+/// Ends the sessions of a server that opens its own.
+type EndAll = Box<dyn Fn(End) + Send>;
 
 /// A session, and how those after it are opened.
 pub(super) struct Seat {
@@ -35,18 +40,55 @@ impl Sessions {
         session
     }
 
+    /// The hub that sessions are of.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The channels of each session.
+    #[must_use]
+    pub fn channels(&self) -> &[String] {
+        &self.channels
+    }
+
+    /// The id that the first session goes on from; `None` for one that begins with all that is
+    /// retained.
+    #[must_use]
+    pub fn resumes_at(&self) -> Option<&str> {
+        self.resumes_at.as_deref()
+    }
+
+    /// For servers that [open their sessions](super::Harness::opens_sessions): how to end them.
+    ///
+    /// # Panics
+    /// When another thread panicked while it ended them.
+    pub fn end_with(&self, end_all: impl Fn(End) + Send + 'static) {
+        *self.end_all.lock().expect(UNPOISONED) = Some(Box::new(end_all));
+    }
+
     /// Ends the session that is open now.
     pub(super) fn end(&self, end: End) {
+        if let Some(end_all) = &*self.end_all.lock().expect(UNPOISONED) {
+            return end_all(end);
+        }
         self.current.lock().expect(UNPOISONED).end(end);
     }
 }
 
 impl Seat {
-    pub(super) fn new(hub: &Hub, channels: &[&str], session: Session) -> Self {
+    pub(super) fn new(
+        hub: &Hub,
+        channels: &[&str],
+        session: Session,
+        resumes_at: Option<String>,
+    ) -> Self {
         let sessions = Sessions {
             hub: hub.clone(),
             channels: channels.iter().map(|name| (*name).to_owned()).collect(),
+            resumes_at,
             current: Arc::new(Mutex::new(session.handle())),
+            end_all: Arc::default(),
         };
         Self { session, sessions }
     }

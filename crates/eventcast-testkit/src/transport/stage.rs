@@ -83,14 +83,18 @@ impl Stage {
         let builder = self.hub.session().start(start);
         let builder = channels.iter().fold(builder, |b, name| b.channel(*name));
         let session = builder.open().map_err(|error| error.to_string())?;
-        Ok(Seat::new(&self.hub, channels, session))
+        // Who begins live later begins where this one did.
+        let begins = session.opening().position.filter(|_| start == Start::Live);
+        let id = begins.map(|id| id.to_string());
+        Ok(Seat::new(&self.hub, channels, session, id))
     }
 
     pub(super) fn resume(&self, channels: &[&str], id: &str) -> Result<Seat, String> {
         let builder = self.hub.session().resume(id);
         let builder = channels.iter().fold(builder, |b, name| b.channel(*name));
         let session = builder.open().map_err(|error| error.to_string())?;
-        Ok(Seat::new(&self.hub, channels, session))
+        let id = Some(id.to_owned());
+        Ok(Seat::new(&self.hub, channels, session, id))
     }
 
     /// A live session of one channel that [`dropped`](Self::dropped) can tell about.

@@ -21,6 +21,10 @@ pub async fn a_gap_stands_in_its_place(harness: &dyn Harness) -> Result<(), Stri
     stage.publish_many(&["b"], 2)?;
     stage.publish_many(&["a", "a", "a", "b"], 20)?;
     stage.publish_many(&["b"], 1)?;
+    let reference = match session.sessions.resumes_at() {
+        Some(id) if harness.opens_sessions() => stage.resume(&channels, id)?,
+        _ => reference,
+    };
     let mut link = Link::open(harness, session);
     let seen = link.read().await?;
     let deliveries = twin(reference);
@@ -79,6 +83,7 @@ pub async fn a_stalled_reader_is_bounded_and_finds_a_gap(
     let mut stage = Stage::keeping(16);
     let session = stage.session(&["a"], Start::Live)?;
     let mut link = Link::open_with(harness, session, 4 << 10, Faults::new());
+    let opening = link.read().await?;
     for number in 0..MOST_HELD / EVENT * 4 {
         stage.publish("a", Event::text(format!("{number:>EVENT$}")))?;
         if number % 16 == 0 {
@@ -87,6 +92,7 @@ pub async fn a_stalled_reader_is_bounded_and_finds_a_gap(
     }
     let capabilities = harness.capabilities();
     let mut watcher = Watcher::new(&["a"], 0, capabilities);
+    watcher.see(&opening, &stage)?;
     let seen = link.read().await?;
     watcher.see(&seen, &stage)?;
     let gap = seen

@@ -69,7 +69,7 @@ async fn cut_everywhere(
     resumed: Option<&str>,
     start: u64,
 ) -> Result<(), String> {
-    for bytes in 0.. {
+    for bytes in (0..).step_by(harness.cut_step()) {
         let mut watcher = Watcher::new(&CHANNELS, start, harness.capabilities());
         watcher.last_id = resumed.map(str::to_owned);
         let whole = cut_after(harness, stage, &mut watcher, bytes)
