@@ -91,6 +91,38 @@ pub(super) fn answers_whole(running: &mut Running) -> Result {
     }
 }
 
+/// Its middleware's user reads their own channel over either transport, and nobody else's; a handler
+/// of its own publishes.
+pub(super) fn asks_who_it_is(running: &mut Running) -> Result {
+    let url = listening(running, &["http"])?;
+    get(&url, "*/*", ANSWER)?.success().during("GET /")?;
+    let events = url.with_target("/live/events?channel=orders/ann");
+    let ann = events.with_cookie("user=ann");
+    let bob = events.with_cookie("user=bob");
+    for (who, url, expected) in [("nobody", &events, 401), ("bob", &bob, 403)] {
+        let status = get(url, "text/event-stream", ANSWER)?.status();
+        if status != expected {
+            return Err(Failure::new(format!("{who} is answered with {status}")));
+        }
+    }
+    let mut stream = event_stream(&ann)?;
+    stream.wait_for("event: eventcast.open")?;
+    let mut socket = WebSocket::open(&ann, Some("eventcast.v1+json"), ANSWER)?;
+    socket.text()?;
+    let orders = ann.with_target("/orders");
+    let mut answer = post(&orders, "text/plain", "two apples", ANSWER)?
+        .success()
+        .during("POST /orders")?;
+    let id = answer.text()?;
+    stream.wait_for("data: two apples")?;
+    stream.wait_for(&format!("id: {}\n", id.trim()))?;
+    let message = socket.text()?;
+    if !message.contains("two apples") {
+        return Err(Failure::new(format!("the WebSocket brings {message}")));
+    }
+    Ok(())
+}
+
 /// What it publishes after a snapshot comes after the snapshot's position.
 pub(super) fn joins_its_stream(running: &mut Running) -> Result {
     let url = listening(running, &["http"])?;

@@ -23,6 +23,11 @@ pub(crate) struct Example {
 /// Every file among the examples has its row here.
 pub(crate) const EXAMPLES: &[Example] = &[
     Example {
+        name: "axum_app",
+        args: &[],
+        ask: ask::asks_who_it_is,
+    },
+    Example {
         name: "custom_transport",
         args: &[],
         ask: ask::ends_by_itself,

@@ -39,11 +39,14 @@ pub(crate) fn post(url: &Url, content_type: &str, body: &str, limit: Duration) -
 }
 
 fn send(url: &Url, method: &str, headers: &str, body: &[u8], limit: Duration) -> Result<Response> {
-    let Url { authority, target } = url;
+    let Url {
+        authority, target, ..
+    } = url;
+    let cookie = url.cookie_header();
     let asking = format!("{method} {target}");
     let mut connection = Connection::open(authority, limit)?;
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}Connection: close\r\n\r\n"
+        "{method} {target} HTTP/1.1\r\nHost: {authority}\r\n{headers}{cookie}Connection: close\r\n\r\n"
     );
     connection
         .write(&[head.as_bytes(), body].concat())

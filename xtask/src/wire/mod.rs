@@ -15,6 +15,8 @@ pub(crate) struct Url {
     pub(crate) authority: String,
     /// Path and query.
     pub(crate) target: String,
+    /// What requests send as `Cookie`.
+    cookie: Option<String>,
 }
 
 impl Url {
@@ -32,6 +34,7 @@ impl Url {
         authority.contains(':').then(|| Self {
             authority: authority.to_owned(),
             target: format!("/{path}"),
+            cookie: None,
         })
     }
 
@@ -40,7 +43,21 @@ impl Url {
         Self {
             authority: self.authority.clone(),
             target: target.to_owned(),
+            cookie: self.cookie.clone(),
         }
+    }
+
+    /// The same with a cookie.
+    pub(crate) fn with_cookie(&self, cookie: &str) -> Self {
+        Self {
+            cookie: Some(cookie.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    fn cookie_header(&self) -> String {
+        let cookie = self.cookie.as_deref();
+        cookie.map_or_else(String::new, |cookie| format!("Cookie: {cookie}\r\n"))
     }
 }
 

@@ -29,7 +29,10 @@ pub(crate) enum Message {
 impl WebSocket {
     /// Shakes hands; `limit` is for all that is read afterwards too.
     pub(crate) fn open(url: &Url, protocol: Option<&str>, limit: Duration) -> Result<Self> {
-        let Url { authority, target } = url;
+        let Url {
+            authority, target, ..
+        } = url;
+        let cookie = url.cookie_header();
         let offer = protocol.map_or_else(String::new, |protocol| {
             format!("Sec-WebSocket-Protocol: {protocol}\r\n")
         });
@@ -38,7 +41,7 @@ impl WebSocket {
             format!(
                 "GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\n\
                  Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
-                 {offer}\r\n"
+                 {cookie}{offer}\r\n"
             )
             .as_bytes(),
         )?;
