@@ -6,11 +6,13 @@
 
 mod support;
 
+use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use eventcast_core::{
-    Delivery, End, Epoch, Event, GapReason, Hub, HubConfig, Position, Start, SubscribeError,
+    ChannelName, Delivery, End, Epoch, Event, GapReason, Hub, HubConfig, Position, Start,
+    SubscribeError, SubscriptionOptions,
 };
 use eventcast_testkit::drain;
 use support::{Never, id, keeping, maintained, opening, publish, read, resume, turn};
@@ -201,6 +203,26 @@ fn nothing_is_emitted_above_the_dispatched_number() {
     assert_eq!(session.honoured_position().unwrap().sequence(), 1);
     turn(&mut drivers[0]);
     assert_eq!(read(&mut session), ["b 2", "a 3"]);
+}
+
+/// The only channel of a session needs no bound; the one that joins it does.
+#[test]
+fn nothing_above_the_dispatched_number_comes_with_the_second_channel() {
+    let hub = Hub::with_config(HubConfig::new().with_shards(1));
+    let mut drivers = hub.drivers(Never);
+    let mut session = hub.subscribe("a").unwrap();
+    assert_eq!(read(&mut session), [""; 0]);
+    let handle = session.handle();
+    let channels = vec![ChannelName::new("b").unwrap().into()];
+    let mut joining = pin!(handle.subscribe(channels, SubscriptionOptions::new()));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(joining.as_mut().poll(&mut cx).is_pending());
+    publish(&hub, &["a", "b"]);
+    let is_event = |delivery: &Delivery| matches!(delivery, Delivery::Event(_));
+    assert!(!drain(&mut session).iter().any(is_event));
+    assert!(joining.as_mut().poll(&mut cx).is_ready());
+    turn(&mut drivers[0]);
+    assert_eq!(read(&mut session), ["a 1", "b 2"]);
 }
 
 #[test]

@@ -267,7 +267,12 @@ impl Session {
                 out.push(Delivery::End(end));
                 return Poll::Ready(());
             }
+            let had_one_channel = dispatched == u64::MAX;
             self.make_changes(out);
+            if had_one_channel && !self.has_one_channel() {
+                // No bound was read for the channels that have joined.
+                continue;
+            }
             out.append(&mut self.opening);
             let waits = if self.has_one_channel() {
                 self.read_single(&mut budget, out);
