@@ -7,11 +7,13 @@
     reason = "a program for the terminal, in real time"
 )]
 
+mod changes;
 mod hub;
 mod publisher;
 mod reader;
 mod round;
-#[path = "../../crates/eventcast/tests/wire/client.rs"]
+mod shared;
+#[path = "../../crates/eventcast/tests/wire/client/mod.rs"]
 mod wire;
 
 use std::process::ExitCode;

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::hub::Hub;
 use crate::publisher::publish;
-use crate::reader::Reader;
+use crate::reader::{Place, Reader};
+use crate::shared::Shared;
 
 pub(crate) struct Round<'a> {
     pub(crate) hub: &'a str,
@@ -24,6 +25,9 @@ pub(crate) struct Round<'a> {
 pub(crate) struct Figures {
     pub(crate) rounds: u64,
     pub(crate) deliveries: u64,
+    /// The same by transport.
+    by_transport: [u64; 4],
+    changes: u64,
     published: u64,
     cuts: u64,
     gaps: u64,
@@ -37,6 +41,8 @@ impl Round<'_> {
     ) -> Result<(), String> {
         let hub = Hub::start(self.hub).await?;
         let address = hub.address;
+        let shared = Shared::connect(address).await;
+        let shared = shared.map_err(|error| format!("cannot connect: {error}"))?;
         let fresh = || {
             (0..self.clients as u64)
                 .map(|n| Reader::new(self.seed * 1_000 + n))
@@ -45,8 +51,9 @@ impl Round<'_> {
         let mut all: Vec<Reader> = readers.take().unwrap_or_else(fresh);
         let mut begun = Vec::new();
         for mut reader in all.drain(..) {
+            let place = Place::new(address, &shared);
             begun.push(tokio::spawn(async move {
-                reader.begin(address).await.map(|()| reader)
+                reader.begin(place).await.map(|()| reader)
             }));
         }
         let (stop, stopped) = watch::channel(false);
@@ -54,7 +61,7 @@ impl Round<'_> {
         for task in begun {
             let mut reader = task.await.map_err(|error| error.to_string())??;
             let stopped = stopped.clone();
-            running.spawn(async move { reader.go(address, &stopped).await.map(|()| reader) });
+            running.spawn(async move { reader.go(&stopped).await.map(|()| reader) });
         }
         let ledger = Arc::new(Mutex::new(Ledger::new()));
         let (end, ended) = watch::channel(false);
@@ -79,11 +86,16 @@ impl Round<'_> {
         while let Some(reader) = running.join_next().await {
             let mut reader = reader.map_err(|error| error.to_string())??;
             let ledger = Arc::clone(&ledger);
-            settling.spawn(async move { reader.settle(address, &ledger).await.map(|()| reader) });
+            settling.spawn(async move { reader.settle(&ledger).await.map(|()| reader) });
         }
         while let Some(reader) = settling.join_next().await {
             let mut reader = reader.map_err(|error| error.to_string())??;
             figures.deliveries += std::mem::take(&mut reader.deliveries);
+            let by_transport = std::mem::take(&mut reader.by_transport);
+            for (sum, of) in figures.by_transport.iter_mut().zip(by_transport) {
+                *sum += of;
+            }
+            figures.changes += std::mem::take(&mut reader.changes);
             figures.cuts += std::mem::take(&mut reader.cuts);
             figures.gaps += std::mem::take(&mut reader.gaps);
             all.push(reader);
@@ -104,13 +116,16 @@ impl fmt::Display for Figures {
         let Self {
             rounds,
             deliveries,
+            by_transport: [poll, sse, stream, websocket],
+            changes,
             published,
             cuts,
             gaps,
         } = self;
         write!(
             f,
-            "deliveries={deliveries} published={published} cuts={cuts} gaps={gaps} restarts={rounds}"
+            "deliveries={deliveries} (poll={poll} sse={sse} stream={stream} websocket={websocket}) \
+             changes={changes} published={published} cuts={cuts} gaps={gaps} restarts={rounds}"
         )
     }
 }

@@ -28,6 +28,8 @@ pub use body::ResponseBody;
 pub use config::ServiceConfig;
 pub use origin::AllowedOrigins;
 pub use request::{ClientRequest, RequestHandler};
+#[doc(hidden)]
+pub use server::serve_connection;
 pub use server::{Server, ServerConfig};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]

@@ -14,7 +14,7 @@ mod tls;
 mod unsent;
 
 pub use config::ServerConfig;
-pub use serve::Server;
+pub use serve::{Server, serve_connection};
 pub(crate) use streams::Stream;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsError};

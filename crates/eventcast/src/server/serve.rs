@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eventcast_core::End;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -138,6 +138,39 @@ impl Server {
     }
 }
 
+/// Serves one connection over any stream as [`Server::run`] serves each, until it and its sessions
+/// have ended; dropping it cuts the connection.
+///
+/// Hidden: the tests prove the server's own path with it, over streams that they cut.
+#[doc(hidden)]
+pub async fn serve_connection<S>(
+    service: EventService,
+    config: ServerConfig,
+    #[cfg(feature = "tls")] tls: Option<TlsConfig>,
+    io: S,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let serving = Serving {
+        service: service.clone(),
+        config,
+        closing: CancellationToken::new(),
+        cut: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    };
+    let (tasks, _cut_when_dropped) = (serving.tasks.clone(), serving.cut.clone().drop_guard());
+    #[cfg(feature = "tls")]
+    match tls {
+        Some(tls) => encrypted(io, tls, serving).await,
+        None => plain(io, serving).await,
+    }
+    #[cfg(not(feature = "tls"))]
+    plain(io, serving).await;
+    tasks.close();
+    tasks.wait().await;
+    service.sessions_ended().await;
+}
+
 /// What every connection of a server is given.
 #[derive(Clone)]
 pub(super) struct Serving {
@@ -170,7 +203,10 @@ impl Serving {
     }
 }
 
-async fn plain(stream: TcpStream, serving: Serving) {
+async fn plain<S>(stream: S, serving: Serving)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let io = StallGuard::new(stream, serving.config.write_timeout());
     if let Some((version, io)) = serving.before_requests(sniff(io)).await {
         serving.speak(version, io).await;
@@ -178,7 +214,10 @@ async fn plain(stream: TcpStream, serving: Serving) {
 }
 
 #[cfg(feature = "tls")]
-async fn encrypted(stream: TcpStream, tls: TlsConfig, serving: Serving) {
+async fn encrypted<S>(stream: S, tls: TlsConfig, serving: Serving)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     // Below TLS, which takes bytes without having written them.
     let io = StallGuard::new(stream, serving.config.write_timeout());
     let handshake = Box::pin(tls.accept(io));

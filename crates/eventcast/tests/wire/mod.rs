@@ -1,28 +1,67 @@
-//! The client of the wire, on a service in this process.
+//! The client of the wire, on a server's connections in this process.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod client;
+pub(crate) mod cuts;
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use eventcast::EventService;
+use eventcast::{EventService, ServerConfig};
 use eventcast_testkit::Observer;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
-pub(crate) use client::Transport;
+pub(crate) use client::{Ask, Half, Protocol, Transport};
+
+/// What a connection speaks, on both of its ends.
+pub(crate) trait Speech: Copy {
+    /// Serves a connection as the ready server does.
+    fn serve<S>(self, service: EventService, io: S) -> Serving
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// A client's half.
+    fn half(self, ask: Ask) -> Half;
+}
+
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Speech for Protocol {
+    fn serve<S>(self, service: EventService, io: S) -> Serving
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Box::pin(eventcast::serve_connection(
+            service,
+            ServerConfig::new(),
+            #[cfg(feature = "tls")]
+            None,
+            io,
+        ))
+    }
+
+    fn half(self, ask: Ask) -> Half {
+        Half::new(|io, seen| client::speak(io, self, ask, seen))
+    }
+}
+
+/// Done once the server has sent what it can.
+pub(crate) async fn wait_for_server() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
 
 /// One client of a service, over any number of connections.
-pub(crate) struct Client {
+pub(crate) struct Client<P> {
     service: EventService,
+    speech: P,
     pub(crate) client: client::Client<DuplexStream>,
 }
 
-impl Client {
-    pub(crate) fn new(service: EventService, channels: &[&'static str]) -> Self {
+impl<P: Speech> Client<P> {
+    pub(crate) fn new(service: EventService, speech: P, channels: &[&str]) -> Self {
         Self {
             service,
+            speech,
             // Time is paused: this is over once every task is idle.
             client: client::Client::new(channels, Duration::from_millis(1)),
         }
@@ -35,27 +74,17 @@ impl Client {
     /// Drops the connection, if there is one, and makes another that resumes.
     pub(crate) async fn connect(&mut self, transport: Transport) {
         let (client, server) = tokio::io::duplex(1 << 16);
-        let service = self.service.clone();
-        let handler = service_fn(move |request| {
-            let service = service.clone();
-            async move { Ok::<_, std::convert::Infallible>(service.handle(request).await) }
-        });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(server), handler);
-        tokio::spawn(connection.with_upgrades());
+        tokio::spawn(self.speech.serve(self.service.clone(), server));
         self.client.detach();
-        self.client.attach(client, transport).await;
-    }
-
-    /// Done once the server has sent what it can.
-    pub(crate) async fn wait_for_server(&self) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let half = self.speech.half(self.client.ask(transport));
+        self.client.attach(client, half).await;
     }
 
     pub(crate) async fn read_all(&mut self) {
-        self.client.read_all().await;
+        self.client.read_all().await.unwrap();
     }
 
     pub(crate) async fn read_up_to(&mut self, limit: usize) {
-        self.client.read_up_to(limit).await;
+        self.client.read_up_to(limit).await.unwrap();
     }
 }
