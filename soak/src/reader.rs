@@ -30,7 +30,7 @@ impl Place {
 }
 
 /// What a client's connections are.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Link {
     Own(Protocol),
     /// A stream of a connection with others on it.
@@ -193,7 +193,8 @@ impl Reader {
     fn check(&self, ledger: &Ledger) -> Result<(), String> {
         let describe = |violation| {
             let (selectors, id) = (&self.selectors, self.client.last_id());
-            format!("{violation:?}, subscribed to {selectors:?}, last id {id:?}")
+            let link = self.link;
+            format!("{violation:?}, subscribed to {selectors:?} over {link:?}, last id {id:?}")
         };
         self.client.observer.check(ledger).map_err(describe)?;
         match &self.changing {

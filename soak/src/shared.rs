@@ -10,6 +10,7 @@ use h2::client::{Builder, SendRequest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::wire::{Ask, Half, read_body, request};
 
@@ -18,26 +19,34 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 
+/// How to ask on a connection, and what moves its bytes.
+type Connection = (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>);
+
 #[derive(Clone)]
 pub(crate) struct Shared {
     address: SocketAddr,
-    requests: Arc<Mutex<SendRequest<Bytes>>>,
+    connection: Arc<Mutex<Connection>>,
 }
 
 impl Shared {
     pub(crate) async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let requests = Arc::new(Mutex::new(dial(address).await?));
-        Ok(Self { address, requests })
+        let connection = Arc::new(Mutex::new(dial(address).await?));
+        Ok(Self {
+            address,
+            connection,
+        })
     }
 
     /// The connection, or another: a server cuts one that resets too many streams at once.
     async fn ready(&self) -> io::Result<SendRequest<Bytes>> {
-        let mut requests = self.requests.lock().await;
-        if let Ok(ready) = requests.clone().ready().await {
+        let mut connection = self.connection.lock().await;
+        if !connection.1.is_finished()
+            && let Ok(ready) = connection.0.clone().ready().await
+        {
             return Ok(ready);
         }
-        *requests = dial(self.address).await?;
-        Ok(requests.clone())
+        *connection = dial(self.address).await?;
+        Ok(connection.0.clone())
     }
 
     /// A stream of the body's bytes; dropping it resets the stream of HTTP/2.
@@ -51,7 +60,7 @@ impl Shared {
     }
 }
 
-async fn dial(address: SocketAddr) -> io::Result<SendRequest<Bytes>> {
+async fn dial(address: SocketAddr) -> io::Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     let mut builder = Builder::new();
     // One that is not read leaves room for the others.
@@ -62,7 +71,7 @@ async fn dial(address: SocketAddr) -> io::Result<SendRequest<Bytes>> {
     while !requests.is_extended_connect_protocol_enabled() && !running.is_finished() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    Ok(requests)
+    Ok((requests, running))
 }
 
 async fn carry(shared: Shared, ask: Ask, mut client: DuplexStream) -> io::Result<()> {
