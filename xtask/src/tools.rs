@@ -154,7 +154,10 @@ pub(crate) fn ensure_cargo_tool(
 }
 
 fn find(tool: &str) -> Option<PathBuf> {
+    // Servers are there, which the PATH of an ordinary user leaves out.
+    let servers = PathBuf::from("/usr/sbin");
     env::split_paths(&env::var_os("PATH")?)
+        .chain([servers])
         .map(|folder| folder.join(tool))
         .find(|path| path.is_file())
 }

@@ -5,6 +5,7 @@ mod browser;
 mod code;
 mod docs;
 mod examples;
+mod proxies;
 mod purity;
 
 use std::process::ExitCode;
@@ -93,6 +94,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "soak",
         about: "the real hub under random cuts, for a moment (long: `cargo xtask soak`)",
         run: code::soak,
+    },
+    Step {
+        name: "proxies",
+        about: "nginx and HAProxy as docs/deploying.md has them, with cuts and a deploy",
+        run: proxies::run,
     },
     Step {
         name: "browser",
