@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::delivery::{Delivery, Open};
+use crate::delivery::{Delivery, End, Open};
 use crate::format::Format;
 use crate::session::{BatchLimits, Session};
 use crate::time::{Sleep, Timer};
@@ -45,7 +45,17 @@ use crate::transport::Batch;
 ///     }
 /// }
 /// ```
-pub struct Pull(Option<Connection>);
+pub struct Pull(State);
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the small one is left for good once the body is written"
+)]
+enum State {
+    Open(Connection),
+    /// How, if its session said so.
+    Ended(Option<End>),
+}
 
 struct Connection {
     session: Session,
@@ -76,7 +86,7 @@ impl Pull {
     ) -> Self {
         // The standard hasher's keys are the operating system's entropy.
         let random = RandomState::new().build_hasher().finish();
-        Self(Some(Connection {
+        Self(State::Open(Connection {
             session,
             timer,
             heartbeat: heartbeat.max(Self::SHORTEST_HEARTBEAT),
@@ -90,13 +100,22 @@ impl Pull {
     /// One that has ended.
     #[must_use]
     pub fn ended() -> Self {
-        Self(None)
+        Self(State::Ended(None))
     }
 
     /// Whether nothing comes any more.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.0.is_none()
+        matches!(self.0, State::Ended(_))
+    }
+
+    /// How its session ended: what the last batch told. `None` before that.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        match self.0 {
+            State::Open(_) => None,
+            State::Ended(end) => end,
+        }
     }
 
     /// The next batch in a format, never an empty one; `None` after the last.
@@ -110,12 +129,14 @@ impl Pull {
         format: &dyn Format,
         deliveries: &mut Vec<Delivery>,
     ) -> Poll<Option<Batch>> {
-        while let Some(connection) = &mut self.0 {
+        while let State::Open(connection) = &mut self.0 {
             ready!(connection.poll_deliveries(cx, deliveries));
             let batch = Batch::encode(format, &*deliveries);
             // A session that had ended before has nothing more, not even the end.
-            if let None | Some(Delivery::End(_)) = deliveries.last() {
-                self.0 = None;
+            match deliveries.last() {
+                None => self.0 = State::Ended(None),
+                Some(Delivery::End(end)) => self.0 = State::Ended(Some(*end)),
+                Some(_) => {}
             }
             deliveries.clear();
             if !batch.is_empty() {
@@ -128,8 +149,12 @@ impl Pull {
 
 impl fmt::Debug for Pull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.0.as_ref().map(|connection| &connection.session);
-        f.debug_tuple("Pull").field(&session).finish()
+        let mut tuple = f.debug_tuple("Pull");
+        match &self.0 {
+            State::Open(connection) => tuple.field(&connection.session),
+            State::Ended(end) => tuple.field(end),
+        };
+        tuple.finish()
     }
 }
 
@@ -220,7 +245,10 @@ mod tests {
             let session = crate::Hub::new().subscribe("a").expect("a name");
             let times = (Duration::from_secs(15), Duration::from_secs(1000));
             let pull = Pull::new(session, Arc::new(Never), times.0, times.1);
-            pull.0.expect("not ended").opening().retry
+            match pull.0 {
+                State::Open(connection) => connection.opening().retry,
+                State::Ended(_) => None,
+            }
         };
         let first = retry();
         assert!((0..10).any(|_| retry() != first));

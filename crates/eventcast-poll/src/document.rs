@@ -76,7 +76,10 @@ impl Document {
             Some(end) => tail(end).into(),
             None => Bytes::from_static(b"]}"),
         });
-        PollBody(Some(batch))
+        PollBody {
+            document: Some(batch),
+            end: self.end,
+        }
     }
 }
 
@@ -106,19 +109,31 @@ fn tail(end: End) -> String {
 
 /// The body of an answer to a poll: one JSON document, whose length is known.
 #[derive(Debug)]
-pub struct PollBody(Option<Batch>);
+pub struct PollBody {
+    document: Option<Batch>,
+    end: Option<End>,
+}
 
 impl PollBody {
     /// A body without a document, of no stated length.
     pub(crate) fn ended() -> Self {
-        Self(None)
+        Self {
+            document: None,
+            end: None,
+        }
+    }
+
+    /// The end of the session that the document tells; `None` where the client is to ask again.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.end
     }
 
     /// The document as a rope of shared bytes, for servers with body types of their own; empty in
     /// the answer to a HEAD.
     #[must_use]
     pub fn into_batch(self) -> Batch {
-        self.0.unwrap_or_default()
+        self.document.unwrap_or_default()
     }
 }
 
@@ -130,15 +145,15 @@ impl Body for PollBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Batch>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|batch| Ok(Frame::data(batch))))
+        Poll::Ready(self.document.take().map(|batch| Ok(Frame::data(batch))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        self.document.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.document {
             Some(batch) => SizeHint::with_exact(batch.remaining() as u64),
             None => SizeHint::default(),
         }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{Batch, Pull, Session, Timer};
+use eventcast_core::{Batch, End, Pull, Session, Timer};
 use http_body::{Body, Frame};
 
 use crate::config::StreamConfig;
@@ -67,6 +67,12 @@ impl StreamBody {
     }
 
     /// A body that has ended.
+    /// How its session ended, once the last frame told so.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.0.end()
+    }
+
     pub(crate) fn ended() -> Self {
         Self(Pull::ended())
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{Batch, Pull, Session, Timer};
+use eventcast_core::{Batch, End, Pull, Session, Timer};
 use http_body::{Body, Frame};
 
 use crate::codec::SseFormat;
@@ -70,6 +70,12 @@ impl SseBody {
     }
 
     /// A body that has ended.
+    /// How its session ended, once the last frame told so.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        self.pull.end()
+    }
+
     pub(crate) fn ended() -> Self {
         Self {
             pull: Pull::ended(),
