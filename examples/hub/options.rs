@@ -26,6 +26,7 @@ Usage: hub [OPTIONS]
   --header-timeout SECONDS   for a request's head to arrive [10]
   --body-timeout SECONDS     for a publish's body to arrive [30]
   --write-timeout SECONDS    for a write without progress [30]
+  --drain SECONDS            over how long SIGTERM or Ctrl-C spreads its goodbyes [0]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
   --allow-host NAME          requests to this host name may publish, too; repeatable
@@ -61,7 +62,7 @@ impl Options {
             key: None,
             retention: Retention::new(),
             service: ServiceConfig::new(),
-            server: ServerConfig::new(),
+            server: ServerConfig::new().with_drain_window(Duration::ZERO),
             max_message: 1 << 20,
             allow_hosts: Vec::new(),
             echo: false,
@@ -106,6 +107,10 @@ impl Options {
                     let timeout = seconds(&mut parser, &flag)?;
                     options.service = options.service.with_write_timeout(timeout);
                     options.server = options.server.with_write_timeout(timeout);
+                }
+                "drain" => {
+                    let window = zero_or_more(&mut parser, &flag)?;
+                    options.server = options.server.with_drain_window(window);
                 }
                 "max-message" => {
                     options.max_message = at_least_one(&mut parser, &flag)?;
@@ -157,11 +162,18 @@ fn at_least_one(parser: &mut lexopt::Parser, flag: &str) -> Result<usize, Box<dy
 
 /// Seconds, fractions allowed, above zero.
 fn seconds(parser: &mut lexopt::Parser, flag: &str) -> Result<Duration, Box<dyn Error>> {
-    let seconds: f64 = value(parser, flag)?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
-        _ => Err(format!("--{flag} {seconds}: seconds above zero are needed (try --help)").into()),
+    let duration = zero_or_more(parser, flag)?;
+    if duration >= Duration::from_millis(1) {
+        return Ok(duration);
     }
+    Err(format!("--{flag}: seconds above zero are needed (try --help)").into())
+}
+
+/// Seconds, fractions allowed.
+fn zero_or_more(parser: &mut lexopt::Parser, flag: &str) -> Result<Duration, Box<dyn Error>> {
+    let seconds: f64 = value(parser, flag)?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("--{flag} {seconds}: not a number of seconds (try --help)").into())
 }
 
 fn with_hint(error: lexopt::Error) -> Box<dyn Error> {
