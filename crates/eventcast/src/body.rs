@@ -11,6 +11,7 @@ use eventcast_poll::{PollBody, StreamBody};
 use eventcast_sse::SseBody;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::disconnect::DisconnectReason;
 use crate::subscribe::Hold;
 
 /// The body of an [`EventService`](crate::EventService)'s response: a short document, or an
@@ -24,14 +25,8 @@ pub struct ResponseBody(Kind);
 enum Kind {
     Full(Option<Bytes>),
     Document(PollBody),
-    Sse(
-        SseBody,
-        #[expect(dead_code, reason = "held until the stream ends")] Hold,
-    ),
-    Stream(
-        StreamBody,
-        #[expect(dead_code, reason = "held until the stream ends")] Hold,
-    ),
+    Sse(SseBody, Hold),
+    Stream(StreamBody, Hold),
 }
 
 impl ResponseBody {
@@ -73,8 +68,20 @@ impl Body for ResponseBody {
                 Ok(Frame::data(batch))
             })),
             Kind::Document(body) => Pin::new(body).poll_frame(cx),
-            Kind::Sse(body, _) => Pin::new(body).poll_frame(cx),
-            Kind::Stream(body, _) => Pin::new(body).poll_frame(cx),
+            Kind::Sse(body, hold) => {
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if let Some(end) = body.end() {
+                    hold.tell(DisconnectReason::Ended(end));
+                }
+                frame
+            }
+            Kind::Stream(body, hold) => {
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                if let Some(end) = body.end() {
+                    hold.tell(DisconnectReason::Ended(end));
+                }
+                frame
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use http::Response;
 use http::request::Parts;
 
 use crate::access::{Authorizer, SubscribeOnly};
+use crate::disconnect::{Disconnected, OnDisconnect};
 use crate::origin::AllowedOrigins;
 use crate::request::RequestHandler;
 
@@ -38,6 +39,7 @@ pub struct ServiceConfig {
     pub(crate) request_handler: Option<Arc<dyn RequestHandler>>,
     pub(crate) request_timeout: Duration,
     pub(crate) fallback: Option<Arc<Fallback>>,
+    pub(crate) on_disconnect: Option<Arc<OnDisconnect>>,
 }
 
 pub(crate) type Fallback = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -58,6 +60,7 @@ impl ServiceConfig {
             request_handler: None,
             request_timeout: Duration::from_secs(30),
             fallback: None,
+            on_disconnect: None,
         }
     }
 
@@ -148,6 +151,37 @@ impl ServiceConfig {
         fallback: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         self.fallback = Some(Arc::new(fallback));
+        self
+    }
+
+    /// Calls back once for each session that is over, with the reason, on whatever transport: who
+    /// is present, or how connections end. It is called on the connection's task, so it has to be
+    /// quick and must not panic.
+    ///
+    /// A poll is a session until it is answered. An answer is no disconnect, for the client is to
+    /// ask again, unless the answer tells an end; a client that leaves while it waits is one. So
+    /// who counts presence and lets clients poll gives them a while to ask again. Sessions that were
+    /// refused were never open.
+    ///
+    /// A FIN or RST is noticed at once, with two exceptions: while a WebSocket's request is being
+    /// answered, and while a poll waits whose client sent more than its request, which is noticed
+    /// when the answer is due. A client that vanished without a word is noticed as
+    /// [`ServerConfig::with_write_timeout`](crate::ServerConfig::with_write_timeout) says. In
+    /// somebody else's server, event streams and streams do not know more than that their body
+    /// was dropped: [`Left`](crate::DisconnectReason::Left).
+    ///
+    /// ```
+    /// use eventcast::ServiceConfig;
+    ///
+    /// let config = ServiceConfig::new().with_on_disconnect(|session| {
+    ///     println!("{:?} after {:?}: {:?}", session.transport, session.lasted, session.reason);
+    /// });
+    /// ```
+    pub fn with_on_disconnect(
+        mut self,
+        callback: impl Fn(&Disconnected) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_disconnect = Some(Arc::new(callback));
         self
     }
 }

@@ -26,6 +26,7 @@ use crate::query::Query;
 use crate::registry::{Registry, Transport};
 use crate::request::answer;
 use crate::sessions::Sessions;
+use crate::spread::around;
 use crate::subscribe::subscribe;
 use crate::target::Target;
 use crate::timer::TokioTimer;
@@ -82,7 +83,8 @@ pub(crate) struct Shared {
 impl Shared {
     /// The answer when no new session is taken.
     pub(crate) fn unavailable(&self) -> Problem {
-        Problem::unavailable(self.config.retry.as_secs().max(1))
+        let retry = around(self.config.retry).as_secs_f64().ceil();
+        Problem::unavailable((retry as u64).max(1))
     }
 }
 
@@ -115,8 +117,8 @@ impl EventService {
             shared: Arc::new(Shared {
                 hub,
                 sessions: Sessions::new(config.session_keep),
+                registry: Registry::new(config.retry),
                 config,
-                registry: Registry::default(),
                 timer: Arc::new(TokioTimer),
             }),
         }
@@ -128,9 +130,9 @@ impl EventService {
         &self.shared.hub
     }
 
-    /// Ends every open session in this way, and takes no new ones: they are answered with a 503;
-    /// after [`End::Draining`], an event stream is answered with that end, because an `EventSource`
-    /// would not come back after a 503.
+    /// Ends every open session in this way, now, and takes no new ones: they are answered with a
+    /// 503; after [`End::Draining`], an event stream is answered with that end, because an
+    /// `EventSource` would not come back after a 503. See [`drain`](Self::drain) for a gentler way.
     pub fn end_sessions(&self, end: End) {
         self.shared.registry.end_all(end);
     }
@@ -234,6 +236,10 @@ impl EventService {
             Target::Session(_) => Err(Problem::method_not_allowed("POST, DELETE")),
             Target::Health => Ok(self.health(&parts)),
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     async fn permissions(&self, parts: &Parts) -> Result<Permissions, Problem> {

@@ -285,6 +285,12 @@ impl State {
     }
 }
 
+impl Held {
+    pub(crate) fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         let mut state = self.sessions.state();

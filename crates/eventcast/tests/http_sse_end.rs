@@ -10,7 +10,7 @@ use eventcast::{End, EventService, Hub, Server, ServerConfig, ServiceConfig};
 use support::{TestServer, get, known_ids, quiet, within};
 use tokio::net::TcpStream;
 
-const DRAINING: &str = "event: eventcast.draining\ndata: {\"reason\":\"draining\"}\n\n";
+const DRAINING: &str = "event: eventcast.draining\nretry: 0\ndata: {\"reason\":\"draining\"}\n\n";
 
 #[tokio::test]
 async fn a_shutdown_ends_every_stream_properly() {

@@ -247,7 +247,7 @@ async fn a_drain_closes_with_1012() {
     server.begin_shutdown();
     assert_eq!(
         socket.message("draining").await,
-        json!({ "type": "draining" })
+        json!({ "type": "draining", "retry": 0 })
     );
     let close = socket.frame().await;
     assert_eq!(

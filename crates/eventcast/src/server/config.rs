@@ -20,6 +20,7 @@ use std::time::Duration;
 pub struct ServerConfig {
     header_timeout: Duration,
     write_timeout: Duration,
+    drain_window: Duration,
     shutdown_grace: Duration,
     unsent_bytes: u32,
     max_streams: u32,
@@ -33,6 +34,7 @@ impl ServerConfig {
         Self {
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
+            drain_window: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
             unsent_bytes: 128 << 10,
             max_streams: 1_000,
@@ -54,12 +56,29 @@ impl ServerConfig {
     /// A reader that pauses for longer loses its connection, not its place. Over HTTP/2 it loses its
     /// stream, and the others of the connection go on. The whole connection is cut when its socket
     /// takes nothing.
+    ///
+    /// A client that vanished without a word is noticed by what it does not acknowledge, at the
+    /// latest the next heartbeat: 1¼ times this after it was sent, where the system has
+    /// `TCP_USER_TIMEOUT` (Linux). Elsewhere that takes as long as the system's own patience, often
+    /// a quarter of an hour. A WebSocket's client is also noticed by its silence, after two and a
+    /// half heartbeats, and an HTTP/2 client by its [pings](Self::with_ping_interval).
     pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
         self
     }
 
-    /// How long a shutdown waits for connections to end, 10 seconds by default.
+    /// Over how long a shutdown spreads the ends of its sessions, 10 seconds by default; zero ends
+    /// all at once. See [`EventService::drain`](crate::EventService::drain).
+    ///
+    /// Shorter than a load balancer takes to notice that `/healthz` fails, and clients are sent back
+    /// here and refused for a while; much longer only holds up the restart.
+    pub fn with_drain_window(mut self, window: Duration) -> Self {
+        self.drain_window = window;
+        self
+    }
+
+    /// How long a shutdown waits for connections to end once its drain is over, 10 seconds by
+    /// default.
     pub fn with_shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
         self
@@ -84,7 +103,8 @@ impl ServerConfig {
     /// How often an HTTP/2 client is asked whether it is there, 20 seconds by default; one that
     /// does not answer within as long again is cut. Seldom, and the sessions of a client that
     /// vanished without a word stay for that long; often, and sleeping phones are woken. HTTP/1.1
-    /// has nothing like it: there, vanished clients are noticed by the writes that stall.
+    /// has nothing like it: there, vanished clients are noticed by the
+    /// [writes](Self::with_write_timeout) that are not acknowledged.
     pub fn with_ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval.min(LONGEST);
         self
@@ -112,7 +132,13 @@ impl ServerConfig {
         self.write_timeout
     }
 
-    /// The bound on a shutdown.
+    /// Over how long a shutdown spreads the ends of sessions.
+    #[must_use]
+    pub fn drain_window(&self) -> Duration {
+        self.drain_window
+    }
+
+    /// The bound on a shutdown, after its drain.
     #[must_use]
     pub fn shutdown_grace(&self) -> Duration {
         self.shutdown_grace

@@ -3,7 +3,8 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Request, Response, Version};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -11,26 +12,31 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::config::MAX_HEAD;
+use super::link::{Link, Peer};
 use super::serve::Serving;
 use super::takeover::EventStream;
 use crate::body::ResponseBody;
 
 /// Serves a connection to its end, or until it has become an event stream, which is then a task of
 /// its own: this one has the size of hyper's connection.
-pub(super) async fn serve<S>(io: S, serving: Serving)
+pub(super) async fn serve<S>(io: S, serving: Serving, link: Option<Arc<Link>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (tasks, cut) = (serving.tasks.clone(), serving.cut.clone());
-    if let Some((io, response)) = answer(io, serving).await {
-        let stream = EventStream::new(io, response);
+    if let Some((io, response)) = answer(io, serving, link.clone()).await {
+        let stream = EventStream::new(io, response, link);
         tasks.spawn(cut.run_until_cancelled_owned(stream));
     }
 }
 
 /// Answers requests until the connection ends, or until one is answered with an event stream: the
 /// socket is handed back then, with that response.
-async fn answer<S>(io: S, serving: Serving) -> Option<(S, Response<ResponseBody>)>
+async fn answer<S>(
+    io: S,
+    serving: Serving,
+    link: Option<Arc<Link>>,
+) -> Option<(S, Response<ResponseBody>)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -38,16 +44,26 @@ where
         service,
         config,
         closing,
+        draining,
         ..
     } = serving;
     let handed_over = HandedOver::default();
     let slot = handed_over.clone();
-    let handler = service_fn(move |request: Request<Incoming>| {
+    let handler = service_fn(move |mut request: Request<Incoming>| {
         let (service, slot) = (service.clone(), slot.clone());
+        let (draining, link) = (draining.clone(), link.clone());
         // Boxed: hyper keeps room for this future as long as the connection lives.
         Box::pin(async move {
             let takes_chunks = request.version() == Version::HTTP_11;
-            let response = service.handle(request).await;
+            if let Some(link) = link {
+                request.extensions_mut().insert(Peer::new(link, None));
+            }
+            let mut response = service.handle(request).await;
+            if draining.is_cancelled() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // Who comes back comes over another connection, which may lead elsewhere.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
             if takes_chunks && response.body().is_stream() {
                 // hyper writes nothing after an error of its service, and gives the socket back.
                 slot.put(response);

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::config::{MAX_HEAD, ServerConfig};
+use super::link::{Link, Peer};
 use super::serve::Serving;
 use super::streams::Streams;
 use super::unsent::Watched;
@@ -22,7 +23,11 @@ use super::unsent::Watched;
 /// Once a quarter of the shorter of its two limits it looks after itself: a stream whose peer has
 /// taken nothing for the write timeout is reset, and a connection without a stream for the header
 /// timeout is told to go, and cut if it does not.
-pub(super) async fn serve<S>(io: S, serving: Serving)
+///
+/// As a drain begins, its client is told to open no more streams here: who comes back does so over
+/// another connection, which may lead elsewhere. One that was opened later is for requests that a
+/// draining server still answers.
+pub(super) async fn serve<S>(io: S, serving: Serving, link: Option<Arc<Link>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -30,16 +35,21 @@ where
         service,
         config,
         closing,
+        draining,
         tasks,
         ..
     } = serving;
     let streams = Streams::new(tasks);
     let handler = service_fn(move |mut request: Request<Incoming>| {
-        let service = service.clone();
+        let (service, link) = (service.clone(), link.clone());
         // Boxed: hyper keeps room for this future as long as the stream lives.
         Box::pin(async move {
             let stream = Streams::current();
-            request.extensions_mut().insert(Arc::clone(&stream));
+            let extensions = request.extensions_mut();
+            extensions.insert(Arc::clone(&stream));
+            if let Some(link) = link {
+                extensions.insert(Peer::new(link, Some(Arc::clone(&stream))));
+            }
             let response = service.handle(request).await;
             Ok::<_, Infallible>(response.map(|body| Watched::new(body, stream)))
         })
@@ -56,12 +66,17 @@ where
     // Or the first one is now.
     tick.reset();
     let (mut closes, mut idle) = (false, 0);
+    let mut drains = draining.is_cancelled();
     loop {
         tokio::select! {
             // How a connection failed is of no use to anybody: its sessions end with it.
             _ = &mut connection => return,
             () = closing.cancelled(), if !closes => {
                 closes = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = draining.cancelled(), if !drains => {
+                drains = true;
                 connection.as_mut().graceful_shutdown();
             }
             _ = tick.tick() => {

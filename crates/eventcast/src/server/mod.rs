@@ -3,6 +3,7 @@
 mod config;
 mod http1;
 mod http2;
+mod link;
 mod preface;
 mod serve;
 mod socket;
@@ -14,6 +15,7 @@ mod tls;
 mod unsent;
 
 pub use config::ServerConfig;
+pub(crate) use link::Peer;
 pub use serve::{Server, serve_connection};
 pub(crate) use streams::Stream;
 #[cfg(feature = "tls")]

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::End;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::ServerConfig;
+use super::link::Link;
 use super::preface::{Version, sniff};
 use super::stall::StallGuard;
 #[cfg(feature = "tls")]
@@ -89,9 +90,14 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` is done, then stops accepting, ends every session as
-    /// [`End::Draining`], tells HTTP/2 clients to open no more streams, and returns when all
-    /// connections are closed, or [`ServerConfig::with_shutdown_grace`] is over.
+    /// Serves until `shutdown` is done, or the service's [drain](EventService::drain) is begun by
+    /// hand; then drains it, over [`ServerConfig::with_drain_window`] in the first case: sessions
+    /// end one by one, while other requests are still answered, and HTTP/2 clients are told to
+    /// open no more streams. Once no session is open, or the window is over, it stops accepting, and
+    /// returns when all connections are closed, or [`ServerConfig::with_shutdown_grace`] is over,
+    /// too.
+    ///
+    /// Several servers of one service drain together, as soon as one of them does.
     ///
     /// # Cancel safety
     /// Dropping it stops accepting at once and leaves open connections to themselves.
@@ -99,23 +105,24 @@ impl Server {
         let serving = Serving {
             service: self.service,
             config: self.config,
+            draining: CancellationToken::new(),
             closing: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         let tasks = &serving.tasks;
-        let mut shutdown = pin!(shutdown);
+        let mut drained = pin!(serving.drained(shutdown));
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
-                () = &mut shutdown => break,
+                () = &mut drained => break,
             };
             let Ok((stream, _)) = accepted else {
                 // Out of file descriptors or the like: what is open goes on, and frees some.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            socket::prepare(&stream, self.config.unsent_bytes());
+            socket::prepare(&stream, &self.config);
             let cut = serving.cut.clone();
             #[cfg(feature = "tls")]
             if let Some(tls) = &self.tls {
@@ -126,7 +133,6 @@ impl Server {
             tasks.spawn(cut.run_until_cancelled_owned(plain(stream, serving.clone())));
         }
         drop(self.listener);
-        serving.service.end_sessions(End::Draining { retry: None });
         serving.closing.cancel();
         tasks.close();
         let ended = async { tokio::join!(tasks.wait(), serving.service.sessions_ended()) };
@@ -154,6 +160,7 @@ pub async fn serve_connection<S>(
     let serving = Serving {
         service: service.clone(),
         config,
+        draining: CancellationToken::new(),
         closing: CancellationToken::new(),
         cut: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -176,6 +183,8 @@ pub async fn serve_connection<S>(
 pub(super) struct Serving {
     pub(super) service: EventService,
     pub(super) config: ServerConfig,
+    /// Cancelled when clients are to come back elsewhere.
+    pub(super) draining: CancellationToken,
     /// Cancelled when no further requests are taken.
     pub(super) closing: CancellationToken,
     /// Cancelled when a shutdown waits no longer.
@@ -185,20 +194,38 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    /// Done when nothing more is to be accepted.
+    async fn drained(&self, shutdown: impl Future<Output = ()>) {
+        let registry = &self.service.shared().registry;
+        tokio::select! {
+            () = shutdown => drop(self.service.drain(self.config.drain_window())),
+            () = registry.drain_begins() => {}
+        }
+        self.draining.cancel();
+        registry.drained().await;
+    }
+
+    /// Made only where somebody wants to know how sessions end.
+    fn link(&self) -> Option<Arc<Link>> {
+        let wanted = self.service.shared().config.on_disconnect.is_some();
+        let silence = self.config.ping_interval().saturating_mul(2) * 9 / 10;
+        wanted.then(|| Arc::new(Link::new(silence, self.cut.clone())))
+    }
+
     /// Does what comes before a connection's first request, unless it takes too long.
     async fn before_requests<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
         let work = timeout(self.config.header_timeout(), work);
         self.closing.run_until_cancelled(work).await?.ok()?.ok()
     }
 
-    async fn speak<S>(self, version: Version, io: S)
+    async fn speak<S>(self, version: Version, io: S, link: Option<Arc<Link>>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         match version {
-            Version::Http1 => http1::serve(io, self).await,
+            Version::Http1 => http1::serve(io, self, link).await,
             // Boxed: it is much larger, and there are far fewer of them.
-            Version::Http2 => Box::pin(http2::serve(io, self)).await,
+            Version::Http2 => Box::pin(http2::serve(io, self, link)).await,
         }
     }
 }
@@ -207,9 +234,10 @@ async fn plain<S>(stream: S, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let io = StallGuard::new(stream, serving.config.write_timeout());
+    let link = serving.link();
+    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone());
     if let Some((version, io)) = serving.before_requests(sniff(io)).await {
-        serving.speak(version, io).await;
+        serving.speak(version, io, link).await;
     }
 }
 
@@ -219,10 +247,11 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // Below TLS, which takes bytes without having written them.
-    let io = StallGuard::new(stream, serving.config.write_timeout());
+    let link = serving.link();
+    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone());
     let handshake = Box::pin(tls.accept(io));
     if let Some((version, io)) = serving.before_requests(handshake).await {
-        serving.speak(version, io).await;
+        serving.speak(version, io, link).await;
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use super::link::Link;
 
 /// A stream whose writes fail once they have made no progress for a time.
 pub(super) struct StallGuard<S> {
@@ -14,14 +17,17 @@ pub(super) struct StallGuard<S> {
     timeout: Duration,
     /// Runs while a write is blocked.
     blocked: Option<Pin<Box<Sleep>>>,
+    /// Told what happens, where somebody wants to know.
+    link: Option<Arc<Link>>,
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, timeout: Duration) -> Self {
+    pub(super) fn new(stream: S, timeout: Duration, link: Option<Arc<Link>>) -> Self {
         Self {
             stream,
             timeout,
             blocked: None,
+            link,
         }
     }
 
@@ -30,18 +36,28 @@ impl<S> StallGuard<S> {
         cx: &mut Context<'_>,
         progress: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
+        if let Poll::Ready(result) = &progress {
             self.blocked = None;
+            self.note(result);
             return progress;
         }
         let timeout = self.timeout;
         let blocked = self
             .blocked
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        blocked
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        if blocked.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if let Some(link) = &self.link {
+            link.note_stalled();
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn note<T>(&self, result: &io::Result<T>) {
+        if let (Some(link), Err(error)) = (&self.link, result) {
+            link.note_error(error);
+        }
     }
 }
 
@@ -51,7 +67,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let (Some(link), Poll::Ready(result)) = (&self.link, &read) {
+            match result {
+                Ok(()) => link.note_heard(),
+                Err(error) => link.note_error(error),
+            }
+        }
+        read
     }
 }
 

@@ -82,6 +82,7 @@ impl Streams {
             unsent: AtomicUsize::new(0),
             progress: AtomicBool::new(false),
             idle: AtomicU32::new(0),
+            aborted: AtomicBool::new(false),
             waiting: Mutex::default(),
         });
         entry.insert(Arc::downgrade(&stream));
@@ -122,6 +123,7 @@ pub(crate) struct Stream {
     progress: AtomicBool,
     /// How often nothing was.
     idle: AtomicU32,
+    aborted: AtomicBool,
     /// Waits until all is sent.
     waiting: Mutex<Option<Waker>>,
 }
@@ -180,7 +182,13 @@ impl Stream {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it was reset because its peer took nothing.
+    pub(super) fn was_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
     fn abort(&self) {
+        self.aborted.store(true, Ordering::Release);
         for task in self.tasks.iter().filter_map(OnceLock::get) {
             task.abort();
         }

@@ -5,6 +5,7 @@
 
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
@@ -14,6 +15,7 @@ use http::header::HeaderMap;
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::link::Link;
 use crate::body::ResponseBody;
 
 /// Writes a response with an endless body, and is done when either side ends it.
@@ -26,10 +28,11 @@ pub(super) struct EventStream<S> {
     body: Option<ResponseBody>,
     queue: Batch,
     discarded: usize,
+    link: Option<Arc<Link>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
-    pub(super) fn new(io: S, response: Response<ResponseBody>) -> Self {
+    pub(super) fn new(io: S, response: Response<ResponseBody>, link: Option<Arc<Link>>) -> Self {
         let (parts, body) = response.into_parts();
         let mut queue = Batch::default();
         queue.push(head(&parts.headers));
@@ -38,6 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
             body: Some(body),
             queue,
             discarded: 0,
+            link,
         }
     }
 
@@ -69,6 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
                 Poll::Ready(Ok(())) if !into.filled().is_empty() => {
                     self.discarded += into.filled().len();
                     if self.discarded > MAX_DISCARDED {
+                        if let Some(link) = &self.link {
+                            link.note_flood();
+                        }
                         return Err(Over);
                     }
                 }

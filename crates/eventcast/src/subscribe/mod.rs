@@ -13,9 +13,11 @@ use http::{Method, Request, Response, StatusCode};
 
 use crate::access::{Denied, Permissions};
 use crate::body::ResponseBody;
+use crate::disconnect::{Departure, DisconnectReason};
 use crate::problem::Problem;
 use crate::query::{Format, Query};
 use crate::registry::{Registered, Transport};
+use crate::server::Peer;
 use crate::service::Shared;
 use crate::sessions::{Held, Resumed, Terms};
 
@@ -58,11 +60,16 @@ pub(crate) async fn subscribe(
         options: options(&query),
         one_channel: transport == Transport::Sse && format == SseFormat::Plain,
     };
-    let registered = register(shared, transport, &session)?;
+    let departure = departure(shared, transport, &request);
+    let mut registered = register(shared, transport, &session, departure)?;
     let key = query.session.as_deref();
+    let held = shared.sessions.hold(key, terms, &resumed, &mut session);
+    if let Some(registered) = &mut registered {
+        registered.departure.set_session(held.key());
+    }
     let hold = Hold {
-        _held: shared.sessions.hold(key, terms, &resumed, &mut session),
-        _registered: registered,
+        registered,
+        _held: held,
     };
     match transport {
         Transport::Poll => Ok(poll(shared, session, hold, &query).await),
@@ -73,7 +80,7 @@ pub(crate) async fn subscribe(
 
 /// What a session's connection holds until it ends.
 pub(crate) struct Hold {
-    _registered: Option<Registered>,
+    registered: Option<Registered>,
     _held: Held,
 }
 
@@ -94,8 +101,9 @@ fn register(
     shared: &Shared,
     transport: Transport,
     session: &Session,
+    departure: Departure,
 ) -> Result<Option<Registered>, Problem> {
-    match shared.registry.register(transport, session) {
+    match shared.registry.register(transport, session, departure) {
         Ok(registered) => Ok(Some(registered)),
         // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
         Err(end @ End::Draining { .. }) => {
@@ -104,6 +112,27 @@ fn register(
         }
         Err(_) => Err(shared.unavailable()),
     }
+}
+
+impl Hold {
+    /// The session is over for this reason.
+    pub(crate) fn tell(&mut self, reason: DisconnectReason) {
+        if let Some(registered) = &mut self.registered {
+            registered.departure.tell(reason);
+        }
+    }
+
+    /// The session is over, and its client is to open another.
+    fn waive(&mut self) {
+        if let Some(registered) = &mut self.registered {
+            registered.departure.waive();
+        }
+    }
+}
+
+fn departure(shared: &Shared, transport: Transport, request: &Request<()>) -> Departure {
+    let peer = request.extensions().get::<Peer>().cloned();
+    Departure::new(shared.config.on_disconnect.as_ref(), transport, peer)
 }
 
 fn event_stream(
@@ -132,7 +161,7 @@ fn stream(shared: &Shared, session: Session, hold: Hold) -> Response<ResponseBod
 async fn poll(
     shared: &Shared,
     session: Session,
-    hold: Hold,
+    mut hold: Hold,
     query: &Query,
 ) -> Response<ResponseBody> {
     let config = PollConfig::new().with_wait(shared.config.poll_wait);
@@ -140,6 +169,10 @@ async fn poll(
         .wait
         .map_or(config, |asked| config.wait_at_most(asked));
     let response = eventcast_poll::poll(session, config, shared.timer.clone()).await;
+    match response.body().end() {
+        Some(end) => hold.tell(DisconnectReason::Ended(end)),
+        None => hold.waive(),
+    }
     drop(hold);
     response.map(ResponseBody::document)
 }

@@ -1,14 +1,12 @@
 //! Subscribing over WebSocket.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 
-use super::open;
+use super::{departure, open};
 use crate::access::Permissions;
 use crate::body::ResponseBody;
 use crate::client::Client;
@@ -17,6 +15,7 @@ use crate::query::{Format, Query};
 use crate::registry::Transport;
 use crate::server::Stream;
 use crate::service::Shared;
+use crate::spread::around;
 
 pub(super) fn answer(
     shared: &Arc<Shared>,
@@ -35,33 +34,28 @@ pub(super) fn answer(
         ));
     }
     let session = open(shared, query)?;
-    let registered = shared
+    let departure = departure(shared, Transport::WebSocket, &request);
+    let mut registered = shared
         .registry
-        .register(Transport::WebSocket, &session)
+        .register(Transport::WebSocket, &session, departure)
         .map_err(|_| shared.unavailable())?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
         .with_write_timeout(shared.config.write_timeout)
-        .with_retry(spread(shared.config.retry))
+        .with_retry(around(shared.config.retry))
         .with_max_message(shared.config.max_message);
     let stream = request.extensions_mut().remove::<Arc<Stream>>();
     let client = Arc::new(Client::new(shared, permissions, request));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
     tokio::spawn(async move {
-        connection.await;
+        registered.departure.tell_websocket(connection.await);
         drop(registered);
         if let Some(stream) = stream {
             stream.finish();
         }
     });
     Ok(response.map(|()| ResponseBody::full("")))
-}
-
-/// Between half and one and a half times as long, so that clients do not come back all at once.
-fn spread(retry: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish() % 1_001;
-    retry.saturating_mul(500 + random as u32) / 1_000
 }
 
 fn handshake_problem(error: UpgradeError) -> Problem {

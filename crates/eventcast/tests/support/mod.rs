@@ -46,6 +46,7 @@ impl TestServer {
         Self::start_at(any, hub, service, server).await
     }
 
+    /// Where a drain is not what is tested, a shutdown ends all sessions at once.
     pub(crate) async fn start_at(
         address: SocketAddr,
         hub: HubConfig,
@@ -54,6 +55,7 @@ impl TestServer {
     ) -> Self {
         let service = EventService::new(Hub::with_config(hub), service);
         let bound = Server::bind(address, service.clone()).await.unwrap();
+        let server = server.with_drain_window(Duration::ZERO);
         Self::run(bound.with_config(server), service)
     }
 

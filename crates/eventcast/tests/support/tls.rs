@@ -141,5 +141,6 @@ pub(crate) async fn serve_with(
     let service = EventService::new(Hub::with_config(known_ids()), service);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(any, service.clone()).await.unwrap();
+    let config = config.with_drain_window(std::time::Duration::ZERO);
     TestServer::run(server.with_config(config).with_tls(tls), service)
 }
