@@ -13,9 +13,10 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) async fn start(path: &str) -> Result<Self, String> {
+    pub(crate) async fn start(path: &str, more: &[&str]) -> Result<Self, String> {
         let mut child = Command::new(path)
             .args(["--listen", "127.0.0.1:0", "--retain-count", "2000"])
+            .args(more)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -39,7 +39,7 @@ impl Round<'_> {
         readers: &mut Option<Vec<Reader>>,
         figures: &mut Figures,
     ) -> Result<(), String> {
-        let hub = Hub::start(self.hub).await?;
+        let hub = Hub::start(self.hub, &[]).await?;
         let address = hub.address;
         let shared = Shared::connect(address).await;
         let shared = shared.map_err(|error| format!("cannot connect: {error}"))?;

@@ -31,8 +31,10 @@ fn main() -> ExitCode {
             print!("{}", usage());
             ExitCode::SUCCESS
         }
+        Some("drain") => done(soak::drain(&Workspace::here(), &args[1..])),
         Some("fuzz") => done(fuzz::command(&Workspace::here(), &args[1..])),
         Some("soak") => done(soak::soak(&Workspace::here(), &args[1..])),
+        Some("vanish") if args.len() == 1 => done(soak::vanish(&Workspace::here())),
         Some("test") => test(&args[1..]),
         Some(other) => misused(&format!("there is no command `{other}`")),
     }
@@ -81,9 +83,12 @@ fn usage() -> String {
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \
            test [STEP…] [--full] [--install]   the whole check, or only the named steps\n  \
+           drain [--connections N] [--window S]\n                                      \
+           a hub ends under its clients, who go on at another\n  \
            fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \
            soak [--minutes N] [--clients N] [--seed S]\n                                      \
-           the real hub under random cuts and restarts\n\n\
+           the real hub under random cuts and restarts\n  \
+           vanish                              how soon clients without a link are noticed (root, ip)\n\n\
          Flags:\n  \
            --full      the long checks too\n  \
            --install   install what a step needs and this system lacks (Debian packages)\n\n\

@@ -62,6 +62,11 @@ pub(super) fn soak(workspace: &Workspace, options: &Options) -> Result {
     crate::soak::soak(workspace, &args)
 }
 
+pub(super) fn drain(workspace: &Workspace, _: &Options) -> Result {
+    let args = ["--connections", "200", "--window", "3"].map(str::to_owned);
+    crate::soak::drain(workspace, &args)
+}
+
 /// Lists only: a package is built against its published neighbours, which may not exist yet.
 pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
     let members = workspace.members()?;

@@ -96,6 +96,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: code::soak,
     },
     Step {
+        name: "drain",
+        about: "a hub ends under 200 clients, who lose nothing unannounced (long: `cargo xtask drain`)",
+        run: code::drain,
+    },
+    Step {
         name: "proxies",
         about: "nginx and HAProxy as docs/deploying.md has them, with cuts and a deploy",
         run: proxies::run,
