@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use eventcast::{
     DisconnectReason, Disconnected, EventService, Hub, Server, ServerConfig, ServiceConfig,
-    Subscribers,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc::unbounded_channel;
@@ -27,6 +26,7 @@ async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match (arguments.next().as_deref(), arguments.next()) {
         (Some("client"), Some(address)) => client::run(&address).await,
+        (Some("server"), Some(network)) => serve(&Network::named(network)).await,
         (None, _) => run().await,
         _ => Err("it takes no arguments".to_owned()),
     };
@@ -39,8 +39,25 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Makes the network, and runs the rest on its near side.
 async fn run() -> Result<(), String> {
-    let network = Network::new()?;
+    let made = Network::make()?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let status = made
+        .0
+        .near_command()
+        .arg(program)
+        .args(["server", made.0.name()])
+        .status()
+        .await
+        .map_err(|error| format!("cannot start the server: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("the server's side ended with {status}"))
+}
+
+async fn serve(network: &Network) -> Result<(), String> {
     let (sender, mut calls) = unbounded_channel::<(Instant, Disconnected)>();
     let service = ServiceConfig::new()
         .with_heartbeat(HEARTBEAT)
@@ -60,11 +77,10 @@ async fn run() -> Result<(), String> {
 
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut child = network
-        .command()
+        .far_command()
         .arg(program)
         .args(["client", &address.to_string()])
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("cannot start the clients: {error}"))?;
     let output = child.stdout.take().ok_or("the clients have no output")?;
@@ -115,7 +131,8 @@ async fn run() -> Result<(), String> {
         }
         told += 1;
     }
-    if calls.try_recv().is_ok() || service.subscribers() != Subscribers::default() {
+    let ended = tokio::time::timeout(Duration::from_secs(1), service.sessions_ended()).await;
+    if ended.is_err() || calls.try_recv().is_ok() {
         return Err("told twice, or something is left".to_owned());
     }
     Ok(())

@@ -1,77 +1,86 @@
-//! A network namespace with one link to this one.
+//! Two network namespaces with a link between them, apart from this machine's own network.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-/// It goes with this, and its link with it.
+/// The two sides, by one name.
 pub(crate) struct Network {
     name: String,
 }
 
+/// What has to go once all is done.
+pub(crate) struct Made(pub(crate) Network);
+
 impl Network {
-    pub(crate) fn new() -> Result<Self, String> {
-        let name = format!("vanish{}", std::process::id());
-        ip(&["netns", "add", &name])?;
-        let network = Self { name };
-        let (near, far) = (network.near(), network.far());
+    pub(crate) fn make() -> Result<Made, String> {
+        let made = Made(Self {
+            name: format!("vanish{}", std::process::id()),
+        });
+        let (near, far) = (made.0.near(), made.0.far());
+        ip(&["netns", "add", &near])?;
+        ip(&["netns", "add", &far])?;
         ip(&[
-            "link",
-            "add",
-            &near,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            &far,
-            "netns",
-            &network.name,
-        ])?;
-        ip(&["addr", "add", &format!("{NEAR}/30"), "dev", &near])?;
-        ip(&["link", "set", &near, "up"])?;
-        ip(&[
-            "-n",
-            &network.name,
-            "addr",
-            "add",
-            &format!("{FAR}/30"),
-            "dev",
+            "-n", &near, "link", "add", "link0", "type", "veth", "peer", "name", "link0", "netns",
             &far,
         ])?;
-        ip(&["-n", &network.name, "link", "set", &far, "up"])?;
-        Ok(network)
+        for (side, address) in [(&near, NEAR), (&far, FAR)] {
+            let address = format!("{address}/30");
+            ip(&["-n", side, "addr", "add", &address, "dev", "link0"])?;
+            ip(&["-n", side, "link", "set", "link0", "up"])?;
+        }
+        Ok(made)
     }
 
-    /// Where this side is reached.
+    /// One that was made by another process.
+    pub(crate) fn named(name: String) -> Self {
+        Self { name }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the near side is reached.
     pub(crate) fn address(&self) -> Ipv4Addr {
         NEAR
     }
 
-    /// What runs a program on the other side.
-    pub(crate) fn command(&self) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new("ip");
-        command.args(["netns", "exec", &self.name]);
-        command
+    /// What runs a program on the near side.
+    pub(crate) fn near_command(&self) -> tokio::process::Command {
+        command(&self.near())
+    }
+
+    /// What runs a program on the far side.
+    pub(crate) fn far_command(&self) -> tokio::process::Command {
+        command(&self.far())
     }
 
     /// From now on nothing gets through, and nobody is told.
     pub(crate) fn cut(&self) -> Result<(), String> {
-        ip(&["-n", &self.name, "link", "set", &self.far(), "down"])
+        ip(&["-n", &self.far(), "link", "set", "link0", "down"])
     }
 
     fn near(&self) -> String {
-        format!("{}a", self.name)
+        format!("{}-near", self.name)
     }
 
     fn far(&self) -> String {
-        format!("{}b", self.name)
+        format!("{}-far", self.name)
     }
 }
 
-impl Drop for Network {
+impl Drop for Made {
     fn drop(&mut self) {
-        let _ = ip(&["link", "del", &self.near()]);
-        let _ = ip(&["netns", "del", &self.name]);
+        // The link goes with them.
+        let _ = ip(&["netns", "del", &self.0.near()]);
+        let _ = ip(&["netns", "del", &self.0.far()]);
     }
+}
+
+fn command(side: &str) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("ip");
+    command.args(["netns", "exec", side]).kill_on_drop(true);
+    command
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
