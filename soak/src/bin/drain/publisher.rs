@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 pub(crate) const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// Returns what was acknowledged, and how many publishes have an unknown outcome.
+/// Returns what was acknowledged.
 pub(crate) async fn publish(address: SocketAddr, stop: watch::Receiver<bool>) -> Ledger {
     let mut ledger = Ledger::new();
     for channel in CHANNELS.iter().cycle() {
