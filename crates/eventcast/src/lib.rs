@@ -31,6 +31,7 @@ pub use body::ResponseBody;
 pub use config::ServiceConfig;
 pub use disconnect::{DisconnectReason, Disconnected, TransportKind};
 pub use origin::AllowedOrigins;
+pub use registry::Subscribers;
 pub use request::{ClientRequest, RequestHandler};
 #[doc(hidden)]
 pub use server::serve_connection;
@@ -38,7 +39,7 @@ pub use server::{Server, ServerConfig};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use server::{TlsConfig, TlsError};
-pub use service::{EventService, Subscribers};
+pub use service::EventService;
 pub use timer::TokioTimer;
 
 pub use eventcast_core::*;

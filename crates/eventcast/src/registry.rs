@@ -13,6 +13,20 @@ use crate::disconnect::Departure;
 pub(crate) use crate::disconnect::TransportKind as Transport;
 use crate::spread::around;
 
+/// How many sessions a service has open; see [`EventService::subscribers`](crate::EventService::subscribers).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscribers {
+    /// Waiting for the answer to a poll.
+    pub poll: usize,
+    /// Over Server-Sent Events.
+    pub sse: usize,
+    /// Over streams of newline-delimited JSON.
+    pub stream: usize,
+    /// Over WebSocket.
+    pub websocket: usize,
+}
+
 /// All open sessions of a service.
 #[derive(Clone)]
 pub(crate) struct Registry(Arc<Shared>);

@@ -23,7 +23,7 @@ use crate::origin::Verdict;
 use crate::problem::Problem;
 use crate::publish::publish;
 use crate::query::Query;
-use crate::registry::{Registry, Transport};
+use crate::registry::{Registry, Subscribers, Transport};
 use crate::request::answer;
 use crate::sessions::Sessions;
 use crate::spread::around;
@@ -86,20 +86,6 @@ impl Shared {
         let retry = around(self.config.retry).as_secs_f64().ceil();
         Problem::unavailable((retry as u64).max(1))
     }
-}
-
-/// How many sessions a service has open; see [`EventService::subscribers`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Subscribers {
-    /// Waiting for the answer to a poll.
-    pub poll: usize,
-    /// Over Server-Sent Events.
-    pub sse: usize,
-    /// Over streams of newline-delimited JSON.
-    pub stream: usize,
-    /// Over WebSocket.
-    pub websocket: usize,
 }
 
 impl EventService {
