@@ -1,0 +1,180 @@
+/** A transport, by its name in the server's `transport` parameter. */
+export type TransportName = "websocket" | "sse" | "stream" | "poll";
+
+/** Where channels begin without an id: `live`, `earliest`, `last:N`, `since:MILLIS`, `after:ID`. */
+export type Start = "live" | "earliest" | (string & {});
+
+/** What a reader gets that falls off what is retained. */
+export type Slow = "gap" | "conflate" | "disconnect";
+
+/** `idle` before the first listener; `waiting` between attempts; `paused` offline, hidden, without
+ * channels, or until the iterator's user has caught up. */
+export type State = "idle" | "connecting" | "open" | "waiting" | "paused" | "closed";
+
+/** `completed`: every channel has ended. `closed`: the server ended the session for good. */
+export type CloseReason = "completed" | "closed" | "client" | "error";
+
+export interface Refresh {
+  /** The server refused what was given last. */
+  refresh: boolean;
+}
+
+export interface Options {
+  /** Names, or patterns as `orders/*`. */
+  channels?: string | readonly string[];
+  /** Tried in this order; the first that opens is kept. Default: all four, as in the type. */
+  transports?: TransportName | readonly TransportName[];
+  /** The id to resume with. */
+  lastEventId?: string;
+  /** Where channels begin without an id. Default `live`. */
+  start?: Start;
+  slow?: Slow;
+  /** Only events of these names; `message` stands for those without one. */
+  event?: string | readonly string[];
+  /** Sent as `Authorization: Bearer`. A function is asked for each request, and once more after a 401. */
+  token?: string | ((how: Refresh) => string | undefined | Promise<string | undefined>);
+  /** The query parameter that brings the token along on a WebSocket, which takes no headers. Without
+   * it a client that has a token or headers uses no WebSocket. */
+  tokenParameter?: string;
+  /** Further headers of every request. */
+  headers?: Record<string, string> | ((how: Refresh) => Record<string, string> | Promise<Record<string, string>>);
+  /** As in `fetch`. */
+  credentials?: "omit" | "same-origin" | "include";
+  /** Wait before coming back, in ms, until the server says another. Default 2000. */
+  retry?: number;
+  /** Bound of every such wait, the server's included, but for `Retry-After`. Default 30000. */
+  maxRetry?: number;
+  /** Failures in a row that end in an error. Default: never. */
+  maxAttempts?: number;
+  /** The longest silence, in ms, until the server says another. Default 15000. */
+  heartbeat?: number;
+  /** Silent heartbeats after which the connection is given up. Default 2. */
+  heartbeats?: number;
+  /** How long an attempt may take to open, in ms. Default 10000. */
+  openTimeout?: number;
+  /** How long a publish, request or change may take, in ms. Default 35000. */
+  requestTimeout?: number;
+  /** How often a publish, and how many times over a change, is tried. Default 5. */
+  requestAttempts?: number;
+  /** How long a poll may wait, in seconds. Default 25. */
+  wait?: number;
+  /** Bound of the iterator's queue, in deliveries. Default 1024. */
+  maxQueue?: number;
+  /** The same in characters on the wire. Default 8 Mi. */
+  maxQueueBytes?: number;
+  /** The largest message of the server, in characters. Default 16 Mi. */
+  maxMessage?: number;
+  /** Seconds after which a hidden page pauses. Default 0: never. */
+  pauseHidden?: number;
+  fetch?: typeof globalThis.fetch;
+  WebSocket?: new (url: string, protocols: string[]) => any;
+}
+
+export type Payload =
+  | { encoding: "text"; data: string }
+  | { encoding: "json"; data: any }
+  | { encoding: "binary"; data: Uint8Array };
+
+export type Published = Payload & {
+  /** `ephemeral` events have no id. */
+  kind: "event" | "ephemeral";
+  id?: string;
+  channel: string;
+  name?: string;
+};
+
+/** Events of the channel are lost: load its state anew. */
+export interface Gap {
+  kind: "gap";
+  id?: string;
+  channel: string;
+  reason: "trimmed" | "slow" | "epoch" | "unknown" | (string & {});
+  missed?: number;
+}
+
+export interface Completed {
+  kind: "completed";
+  id?: string;
+  channel: string;
+  outcome: "complete" | "failed";
+  reason?: string;
+}
+
+export interface Conflated {
+  kind: "conflated";
+  channel: string;
+  count: number;
+}
+
+export type Delivery = Published | Gap | Completed | Conflated;
+
+export interface HistoryPage {
+  channel: string;
+  events: Published[];
+  next?: string;
+  trimmed: boolean;
+}
+
+export interface EventMap {
+  /** Every published event, whatever its name. */
+  event: Event & Published;
+  /** Events without a name, or named `message`. */
+  message: Event & Published;
+  gap: Event & Gap;
+  completed: Event & Completed;
+  conflated: Event & Conflated;
+  open: Event & { transport: TransportName; channels: string[] };
+  state: Event & { state: State; previous: State };
+  error: Event & { error: EventCastError };
+  close: Event & { reason: CloseReason; error?: EventCastError };
+}
+
+type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void };
+
+export declare class EventCast extends EventTarget implements AsyncIterable<Delivery> {
+  /** `url` is the service, or its `/events`; the page's own origin by default. */
+  constructor(url?: string | URL | null, options?: Options);
+  readonly state: State;
+  /** All up to here is processed: what another client resumes with. */
+  readonly lastEventId: string | undefined;
+  readonly transport: TransportName | undefined;
+  readonly channels: string[];
+  readonly reason: CloseReason | undefined;
+  readonly error: EventCastError | undefined;
+
+  /** Connects. The first listener and the iterator do so, too. */
+  connect(): void;
+  close(): void;
+  subscribe(
+    channels: string | readonly string[],
+    options?: { start?: Start; slow?: Slow },
+  ): Promise<{ channels: string[]; history?: HistoryPage[] }>;
+  unsubscribe(channels: string | readonly string[]): Promise<void>;
+  publish(
+    channel: string,
+    data: unknown,
+    options?: { name?: string; encoding?: "json"; idempotencyKey?: string; signal?: AbortSignal },
+  ): Promise<{ channel: string; id: string }>;
+  request(name: string, data?: unknown, options?: { encoding?: "json"; signal?: AbortSignal }): Promise<any>;
+
+  addEventListener<K extends keyof EventMap>(
+    type: K, listener: Listener<EventMap[K]> | null, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    type: string, listener: Listener<Event & Published> | null, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof EventMap>(
+    type: K, listener: Listener<EventMap[K]> | null, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    type: string, listener: Listener<Event & Published> | null, options?: boolean | EventListenerOptions): void;
+
+  /** Deliveries in order. Throws the final error; leaving the loop closes the client. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Delivery>;
+}
+
+export declare class EventCastError extends Error {
+  /** A WebSocket's error code, what the HTTP status stands for, or `unreachable`, `disconnected`, `closed`. */
+  readonly code: string;
+  readonly status: number | undefined;
+  /** In ms. */
+  readonly retryAfter: number | undefined;
+  readonly retryable: boolean;
+}

@@ -1,0 +1,2 @@
+export { EventCast } from "./client.js";
+export { EventCastError } from "./wire.js";

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TRANSPORTS, client, next, problem, startHub, startProxy, take } from "./support.js";
+
+const LIMIT = { timeout: 60_000 };
+let hub;
+
+before(async () => { hub = await startHub({ args: ["--heartbeat", "1"] }); });
+after(() => hub.stop());
+
+const proxied = async (t, plan) => {
+  const proxy = await startProxy(hub.port, plan);
+  t.after(() => proxy.stop());
+  return proxy;
+};
+const subscribes = (head) => head.startsWith("GET /events");
+
+for (const transport of TRANSPORTS) {
+  describe(`over ${transport}`, LIMIT, () => {
+    test("cut at random bytes, every event comes once and in order", async (t) => {
+      const channel = `cut/${transport}`;
+      const count = 400;
+      // A poll's answer counts as a whole, so some have to get through.
+      const cut = () => (transport === "poll" && Math.random() < 0.5 ? {} : { cut: Math.floor(Math.random() * 4000) });
+      const proxy = await proxied(t, (head) => (subscribes(head) ? cut() : {}));
+      const events = client(t, proxy.url, { channels: channel, transports: transport, start: "earliest", retry: 2, maxRetry: 4 });
+      const publisher = client(t, hub.url, {});
+      const publishing = (async () => {
+        for (let n = 0; n < count; n += 1) {
+          const data = n % 3 === 0 ? { n, text: "x".repeat(n % 50) } : `${n} ü\n${"y".repeat(n % 200)}`;
+          await publisher.publish(channel, data, n % 5 ? {} : { name: "fifth" });
+        }
+      })();
+      const seen = await take(events, count);
+      await publishing;
+      assert.deepEqual(seen.filter(({ kind }) => kind !== "event"), []);
+      assert.deepEqual(seen.map(({ data }) => data.n ?? Number.parseInt(data, 10)), Array.from({ length: count }, (_, n) => n));
+      assert.equal(new Set(seen.map(({ id }) => id)).size, count);
+      const cuts = proxy.connections;
+      t.diagnostic(`${cuts} connections`);
+      assert.ok(cuts > (transport === "poll" ? 3 : 10), `${cuts} connections`);
+    });
+
+    test("a hub that begins anew is told as a gap", async (t) => {
+      let one = await startHub();
+      const proxy = await startProxy(one.port);
+      t.after(() => proxy.stop());
+      t.after(() => one.stop());
+      const events = client(t, proxy.url, { channels: "news", transports: transport, start: "earliest" });
+      await events.publish("news", "before");
+      const iterator = events[Symbol.asyncIterator]();
+      assert.equal((await iterator.next()).value.data, "before");
+      await one.stop();
+      proxy.cutAll();
+      one = await startHub();
+      proxy.port = one.port;
+      const { value: gap } = await iterator.next();
+      assert.deepEqual([gap.kind, gap.channel, gap.reason], ["gap", "news", "epoch"]);
+      await events.publish("news", "after");
+      assert.equal((await iterator.next()).value.data, "after");
+    });
+
+    test("silence ends in a new connection", async (t) => {
+      const proxy = await proxied(t);
+      const events = client(t, proxy.url, { channels: "quiet", transports: transport, wait: 1, openTimeout: 1000 });
+      await next(events, "open");
+      // The hub's signs of life are enough.
+      const again = next(events, "open");
+      assert.equal(await Promise.race([again, sleep(3000, "none")]), "none");
+      proxy.muted = true;
+      const waiting = next(events, "state", ({ state }) => state !== "open");
+      await waiting;
+      proxy.muted = false;
+      await again;
+    });
+
+    test("a draining hub is left and found again", async (t) => {
+      let one = await startHub();
+      const proxy = await startProxy(one.port);
+      t.after(() => proxy.stop());
+      t.after(() => one.stop());
+      const events = client(t, proxy.url, { channels: "news", transports: transport });
+      await next(events, "open");
+      const left = next(events, "state", ({ state }) => state !== "open");
+      await Promise.all([one.stop("SIGTERM"), left]);
+      one = await startHub();
+      proxy.port = one.port;
+      await next(events, "gap");
+    });
+
+    if (transport !== "websocket") {
+      for (const status of [400, 403, 404]) {
+        test(`${status} is final`, async (t) => {
+          const proxy = await proxied(t, () => ({ answer: problem(status) }));
+          const events = client(t, proxy.url, { channels: "a", transports: [transport, "poll"] });
+          await assert.rejects(take(events, 1), { name: "EventCastError", status, message: `status ${status}` });
+          assert.equal(proxy.connections, 1);
+          assert.equal(events.reason, "error");
+        });
+      }
+
+      test("401 asks for another token once", async (t) => {
+        const tokens = [];
+        const proxy = await proxied(t, (head) => (/authorization: Bearer good/i.test(head) ? {} : { answer: problem(401) }));
+        const token = async ({ refresh }) => {
+          tokens.push(refresh);
+          return refresh ? "good" : "old";
+        };
+        const events = client(t, proxy.url, { channels: "a", transports: transport, token });
+        await next(events, "open");
+        assert.deepEqual(tokens.slice(0, 2), [false, true]);
+
+        const refused = client(t, proxy.url, { channels: "a", transports: transport, token: async () => "bad" });
+        const { error } = await next(refused, "error");
+        assert.deepEqual([error.status, error.code], [401, "unauthorized"]);
+      });
+
+      for (const status of [429, 503]) {
+        test(`${status} waits as long as it says`, async (t) => {
+          let refused = 0;
+          const proxy = await proxied(t, () => ((refused += 1) === 1 ? { answer: problem(status, "Retry-After: 1\r\n") } : {}));
+          const events = client(t, proxy.url, { channels: "a", transports: [transport, "websocket"] });
+          const began = performance.now();
+          const { transport: used } = await next(events, "open");
+          assert.ok(performance.now() - began >= 990);
+          assert.equal(used, transport);
+        });
+      }
+    }
+  });
+}
+
+test("204 is the end", LIMIT, async (t) => {
+  const proxy = await proxied(t, () => ({ answer: "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" }));
+  const events = client(t, proxy.url, { channels: "a", transports: "sse" });
+  assert.deepEqual(await take(events, 1), []);
+  assert.equal(events.reason, "completed");
+  assert.equal(proxy.connections, 1);
+});
+
+test("every channel completed is the end", LIMIT, async (t) => {
+  const lines = ['{"type":"open","id":"00000007-a0","channels":["a","b"],"heartbeat":15000,"retry":2}',
+    '{"type":"completed","id":"00000007-a1","channel":"a","outcome":"complete"}',
+    '{"type":"completed","id":"00000007-a2","channel":"b","outcome":"failed","reason":"disk"}', ""].join("\n");
+  const proxy = await proxied(t, () => ({ answer: `HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n${lines}` }));
+  const events = client(t, proxy.url, { channels: ["a", "b"], transports: "stream" });
+  const seen = [];
+  for await (const { kind, channel, outcome, reason } of events) seen.push([kind, channel, outcome, reason]);
+  assert.deepEqual(seen, [["completed", "a", "complete", undefined], ["completed", "b", "failed", "disk"]]);
+  assert.equal(events.reason, "completed");
+  assert.equal(events.lastEventId, "00000007-a2");
+  assert.equal(proxy.connections, 1);
+});
+
+test("a blocked WebSocket gives way, and the choice is kept", LIMIT, async (t) => {
+  let handshakes = 0;
+  const proxy = await proxied(t, (head) => {
+    if (!/^upgrade:/im.test(head)) return {};
+    handshakes += 1;
+    return { answer: problem(501) };
+  });
+  const events = client(t, proxy.url, { channels: "a" });
+  assert.equal((await next(events, "open")).transport, "sse");
+  proxy.cutAll();
+  assert.equal((await next(events, "open")).transport, "sse");
+  assert.equal(handshakes, 1);
+});
+
+test("a WebSocket and streams that never open give way to polls", LIMIT, async (t) => {
+  const proxy = await proxied(t, (head) => (/transport=poll|POST/.test(head) ? {} : { silent: true }));
+  const events = client(t, proxy.url, { channels: "fallback", openTimeout: 100 });
+  assert.equal((await next(events, "open")).transport, "poll");
+  const came = next(events, "message");
+  await events.publish("fallback", 1);
+  assert.equal((await came).data, 1);
+});
+
+test("a transport that worked is kept through a short outage, and not through a long one", LIMIT, async (t) => {
+  const proxy = await proxied(t);
+  const events = client(t, proxy.url, { channels: "a", transports: ["stream", "poll"] });
+  await next(events, "open");
+  let left = 2;
+  proxy.plan = (head) => (/transport=stream/.test(head) && (left -= 1) >= 0 ? { cut: 0 } : {});
+  proxy.cutAll();
+  assert.equal((await next(events, "open")).transport, "stream");
+  left = Infinity;
+  proxy.cutAll();
+  assert.equal((await next(events, "open")).transport, "poll");
+});
+
+test("why a WebSocket is refused is found out", LIMIT, async (t) => {
+  const proxy = await proxied(t, () => ({ answer: problem(403) }));
+  const events = client(t, proxy.url, { channels: "a", transports: "websocket" });
+  const { error } = await next(events, "error");
+  assert.equal(error.status, 403);
+});
+
+test("attempts have a bound if there is one", LIMIT, async (t) => {
+  const proxy = await proxied(t, () => ({ cut: 0 }));
+  const events = client(t, proxy.url, { channels: "a", maxAttempts: 2 });
+  await next(events, "error");
+  assert.equal(events.state, "closed");
+});
+
+test("a publish whose answer is lost is stored once", LIMIT, async (t) => {
+  let posts = 0;
+  const proxy = await proxied(t, (head) => (head.startsWith("POST") && (posts += 1) < 3 ? { cut: 5 } : {}));
+  const events = client(t, proxy.url, { channels: "once", start: "earliest" });
+  await events.publish("once", "x");
+  await events.publish("once", "end");
+  assert.equal(posts, 4);
+  assert.deepEqual((await take(events, 2)).map(({ data }) => data), ["x", "end"]);
+});
+
+for (const transport of TRANSPORTS) {
+  test(`over ${transport}, a channel that was added stays through cuts`, LIMIT, async (t) => {
+    const proxy = await proxied(t);
+    const [one, two] = [`stays/${transport}/1`, `stays/${transport}/2`];
+    const events = client(t, proxy.url, { channels: one, transports: transport });
+    await next(events, "open");
+    proxy.plan = (head) => (head.startsWith("POST /sessions") ? { cut: 3 } : {});
+    setTimeout(() => { proxy.plan = () => ({}); }, 15);
+    await events.subscribe(two);
+    const opened = next(events, "open");
+    const cutting = setInterval(proxy.cutAll, 100); // a single cut can fall between two polls
+    await opened;
+    clearInterval(cutting);
+    const came = next(events, "message");
+    await client(t, hub.url, {}).publish(two, 1);
+    assert.equal((await came).channel, two);
+  });
+}
