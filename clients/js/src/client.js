@@ -254,7 +254,6 @@ export class EventCast extends EventTarget {
       if (end?.reason === "completed" || end?.reason === "closed") return this.#finish(end.reason);
       if (failure?.code === "too_large" || FINAL.has(failure?.status)) return this.#finish("error", failure);
       if (link.opened) {
-        this.#preferred = link.kind;
         cursor = misses = failures = 0;
         if (!link.quiet) await this.#waiting(this.#backoff(0, undefined, end?.retry));
         continue;
@@ -314,6 +313,8 @@ export class EventCast extends EventTarget {
     link.abort(gone("the connection is left"));
     link.hush();
     if (this.#link === link) this.#link = undefined;
+    // A draining server still opens event streams, and no WebSockets: that is no reason to change.
+    if (link.opened && link.end?.reason !== "draining") this.#preferred = link.kind;
     for (const { reject } of link.pending.values()) reject(gone("the connection was cut before the answer"));
     link.pending.clear();
   }
@@ -458,7 +459,6 @@ export class EventCast extends EventTarget {
     link.heartbeat = heartbeat ?? this.#options.heartbeat;
     link.hush();
     this.#retry = retry ?? this.#retry;
-    this.#preferred = link.kind;
     this.#become("open");
     this.#tell("open", { transport: link.kind, channels: channels ?? this.channels });
     this.#flush(this.#opening);

@@ -139,15 +139,17 @@ test("204 is the end", LIMIT, async (t) => {
   assert.equal(proxy.connections, 1);
 });
 
-test("every channel completed is the end", LIMIT, async (t) => {
+test("every channel completed is the end, and what comes twice is told once", LIMIT, async (t) => {
   const lines = ['{"type":"open","id":"00000007-a0","channels":["a","b"],"heartbeat":15000,"retry":2}',
+    '{"id":"00000007-a1","channel":"a","data":"once"}',
+    '{"id":"00000007-a1","channel":"a","data":"once"}',
     '{"type":"completed","id":"00000007-a1","channel":"a","outcome":"complete"}',
     '{"type":"completed","id":"00000007-a2","channel":"b","outcome":"failed","reason":"disk"}', ""].join("\n");
   const proxy = await proxied(t, () => ({ answer: `HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n${lines}` }));
   const events = client(t, proxy.url, { channels: ["a", "b"], transports: "stream" });
   const seen = [];
-  for await (const { kind, channel, outcome, reason } of events) seen.push([kind, channel, outcome, reason]);
-  assert.deepEqual(seen, [["completed", "a", "complete", undefined], ["completed", "b", "failed", "disk"]]);
+  for await (const { kind, channel, outcome, reason, data } of events) seen.push([kind, channel, data ?? outcome, reason]);
+  assert.deepEqual(seen, [["event", "a", "once", undefined], ["completed", "a", "complete", undefined], ["completed", "b", "failed", "disk"]]);
   assert.equal(events.reason, "completed");
   assert.equal(events.lastEventId, "00000007-a2");
   assert.equal(proxy.connections, 1);
@@ -174,6 +176,16 @@ test("a WebSocket and streams that never open give way to polls", LIMIT, async (
   const came = next(events, "message");
   await events.publish("fallback", 1);
   assert.equal((await came).data, 1);
+});
+
+test("a draining server is no reason to leave the WebSocket", LIMIT, async (t) => {
+  const draining = '{"type":"open","id":"00000007-a0","channels":["a"],"heartbeat":15000,"retry":2}\n{"type":"draining","retry":2}\n';
+  const stream = `HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n${draining}`;
+  const proxy = await proxied(t, (head) => ({ answer: /^upgrade:/im.test(head) ? problem(503) : stream }));
+  const events = client(t, proxy.url, { channels: "a", transports: ["websocket", "stream"] });
+  assert.equal((await next(events, "open")).transport, "stream");
+  proxy.plan = () => ({});
+  assert.equal((await next(events, "open")).transport, "websocket");
 });
 
 test("a transport that worked is kept through a short outage, and not through a long one", LIMIT, async (t) => {
