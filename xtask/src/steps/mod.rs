@@ -2,6 +2,7 @@
 
 mod autobahn;
 mod browser;
+mod clients;
 mod code;
 mod docs;
 mod examples;
@@ -109,6 +110,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "browser",
         about: "a real browser goes through the hub's page",
         run: browser::run,
+    },
+    Step {
+        name: "clients",
+        about: "the JavaScript client, in Node.js and a real browser",
+        run: clients::run,
     },
 ];
 
