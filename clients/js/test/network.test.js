@@ -208,6 +208,43 @@ test("why a WebSocket is refused is found out", LIMIT, async (t) => {
   assert.equal(error.status, 403);
 });
 
+test("a request is answered with a payload of its kind", LIMIT, async (t) => {
+  const answers = { json: ["application/json", "[6]", [6]], text: ["text/plain; charset=utf-8", "six", "six"], binary: ["application/octet-stream", "\x01", Uint8Array.of(1)] };
+  const proxy = await proxied(t, (head) => {
+    const [type, body] = answers[/requests\/(\w+)/.exec(head)[1]];
+    return { answer: `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}` };
+  });
+  const asking = client(t, proxy.url, {});
+  for (const [name, [, , wanted]] of Object.entries(answers)) assert.deepEqual(await asking.request(name, 1), wanted);
+
+  class Answering {
+    constructor() {
+      const say = (message) => this.onmessage?.({ data: JSON.stringify(message) });
+      setTimeout(say, 0, { type: "open", id: "00000007-a0", channels: ["a"], heartbeat: 15000, retry: 2 });
+      this.send = (text) => {
+        const { ref, name, data } = JSON.parse(text);
+        if (name === "sum") setTimeout(say, 0, { type: "reply", ref, encoding: "base64", data: btoa(String.fromCharCode(...data)) });
+        else setTimeout(() => this.onclose({ code: 1006, reason: "" }), 0);
+      };
+    }
+    close() {}
+  }
+  const events = client(t, proxy.url, { channels: "a", transports: "websocket", WebSocket: Answering });
+  await next(events, "open");
+  assert.deepEqual(await events.request("sum", [1, 2]), Uint8Array.of(1, 2));
+  // Whether a request took effect that was cut is not known: it is not sent again.
+  await assert.rejects(events.request("other"), { code: "disconnected" });
+});
+
+test("a WebSocket brings its token in the query, where it is told to", LIMIT, async (t) => {
+  const proxy = await proxied(t);
+  const options = { channels: "a", token: () => "secret" };
+  const events = client(t, proxy.url, { ...options, tokenParameter: "access_token" });
+  assert.equal((await next(events, "open")).transport, "websocket");
+  assert.match(proxy.heads[0], /access_token=secret/);
+  assert.equal((await next(client(t, proxy.url, options), "open")).transport, "sse");
+});
+
 test("attempts have a bound if there is one", LIMIT, async (t) => {
   const proxy = await proxied(t, () => ({ cut: 0 }));
   const events = client(t, proxy.url, { channels: "a", maxAttempts: 2 });
