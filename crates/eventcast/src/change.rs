@@ -49,8 +49,11 @@ pub(crate) async fn change(
                 "the stream is plain, which tells no channel from another: open it with format=json",
             ));
         }
-        let answered = match place.handle {
-            Some(handle) => change_live(&handle, place.terms.options, adds, query).await?,
+        let answered = match place.connection {
+            Some((connection, handle)) => {
+                let answered = change_live(&handle, place.terms.options, adds, query).await?;
+                answered.filter(|_| shared.sessions.holds_change(key, connection))
+            }
             None => change_left(shared, key, adds, query)?,
         };
         // Otherwise it was left, or came back, just now.

@@ -38,6 +38,8 @@ struct Entry {
     removed: Vec<ChannelSelector>,
     /// Counts changes.
     version: u64,
+    /// The connection that made the last change.
+    changed_by: Option<u64>,
     /// The newest last: only that one counts.
     connections: Vec<(u64, SessionHandle)>,
     left_at: Option<Instant>,
@@ -68,7 +70,7 @@ pub(crate) struct Resumed {
 /// How a session can be changed.
 pub(crate) struct Place {
     /// Absent between two connections.
-    pub(crate) handle: Option<SessionHandle>,
+    pub(crate) connection: Option<(u64, SessionHandle)>,
     pub(crate) terms: Terms,
 }
 
@@ -148,6 +150,7 @@ impl Sessions {
                 channels: Vec::new(),
                 removed: Vec::new(),
                 version: 0,
+                changed_by: None,
                 connections: Vec::new(),
                 left_at: None,
             });
@@ -184,9 +187,20 @@ impl Sessions {
         state.forget_old(self.0.keep);
         let entry = state.entries.get(key)?;
         (entry.terms.principal.as_deref() == principal).then(|| Place {
-            handle: entry.connections.last().map(|(_, handle)| handle.clone()),
+            connection: entry.connections.last().cloned(),
             terms: entry.terms.clone(),
         })
+    }
+
+    /// Whether a change that a connection made holds: the session may have gone on over another
+    /// one, which knew nothing of it.
+    pub(crate) fn holds_change(&self, key: &str, connection: u64) -> bool {
+        let state = self.state();
+        let Some(entry) = state.entries.get(key) else {
+            return false;
+        };
+        let newest = entry.connections.last().map(|(newest, _)| *newest);
+        entry.changed_by == Some(connection) && newest.is_none_or(|newest| newest == connection)
     }
 
     /// Changes what a session without a connection carries when it comes back, at most `limit`
@@ -235,6 +249,7 @@ impl Sessions {
                 .is_some_and(|(newest, _)| *newest == connection)
         {
             entry.change(channels);
+            entry.changed_by = Some(connection);
         }
     }
 
