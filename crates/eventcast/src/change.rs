@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventcast_core::{
-    ChangeError, ChannelSelector, Joined, SessionHandle, Start, SubscriptionOptions,
+    ChangeError, ChannelSelector, End, Joined, Position, SessionHandle, Start, SubscriptionOptions,
 };
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::service::{Shared, json_response};
 use crate::sessions::Left;
+use crate::spread::around;
 
 /// Adds the channels of the query to a session, or removes them, and answers with what it carries
 /// now.
@@ -41,6 +42,7 @@ pub(crate) async fn change(
         ));
     }
     let principal = permissions.principal();
+    let mut answers = Answers::new();
     for _ in 0..ATTEMPTS {
         let place = shared.sessions.find(key, principal).ok_or_else(unknown)?;
         if adds && place.terms.one_channel {
@@ -49,44 +51,98 @@ pub(crate) async fn change(
                 "the stream is plain, which tells no channel from another: open it with format=json",
             ));
         }
-        let answered = match place.connection {
-            Some((connection, handle)) => {
-                let answered = change_live(&handle, place.terms.options, adds, query).await?;
-                answered.filter(|_| shared.sessions.holds_change(key, connection))
-            }
-            None => change_left(shared, key, adds, query)?,
+        let options = place.terms.options.with_start(query.start);
+        let change = Change {
+            adds,
+            channels: &query.channels,
+            options: &options,
         };
-        // Otherwise it was left, or came back, just now.
-        if let Some(response) = answered {
-            return Ok(response);
+        let Some((newest, older)) = place.connections.split_last() else {
+            match change_left(shared, key, adds, query)? {
+                Some(response) => return Ok(response),
+                // It came back just now.
+                None => continue,
+            }
+        };
+        if !change.make(newest, READ_TIMEOUT, &mut answers).await? {
+            continue;
+        }
+        change.make_in_all(older, shared, key, &mut answers).await;
+        // It may have gone on over yet another one meanwhile, which knows nothing of this.
+        if shared.sessions.holds_change(key, newest.0) {
+            return Ok(answer(query, latest(&answers), adds));
         }
     }
     Err(not_read())
 }
 
-/// Changes a session through its connection; `None` when that is gone.
-async fn change_live(
-    handle: &SessionHandle,
-    options: SubscriptionOptions,
+/// What connections answered to the same change.
+type Answers = Vec<(u64, Joined)>;
+
+struct Change<'a> {
     adds: bool,
-    query: &Query,
-) -> Result<Option<Response<ResponseBody>>, Problem> {
-    let channels = query.channels.clone();
-    let asked = async {
-        if adds {
-            let options = options.with_start(query.start);
-            handle.subscribe(channels, options).await
-        } else {
-            handle.unsubscribe(channels).await
+    channels: &'a [ChannelSelector],
+    options: &'a SubscriptionOptions,
+}
+
+impl Change<'_> {
+    /// Changes the session of one connection, unless it has answered before; `false` when it is
+    /// gone.
+    async fn make(
+        &self,
+        (connection, handle): &(u64, SessionHandle),
+        patience: Duration,
+        answers: &mut Answers,
+    ) -> Result<bool, Problem> {
+        if answers.iter().any(|(other, _)| other == connection) {
+            return Ok(true);
         }
-    };
-    let joined = tokio::time::timeout(READ_TIMEOUT, asked).await;
-    match joined.map_err(|_| not_read())? {
-        Ok(joined) => Ok(Some(answer(query, &joined, adds))),
-        Err(ChangeError::Gone) => Ok(None),
-        Err(ChangeError::Refused(error)) => Err(error.into()),
-        Err(_) => Err(not_read()),
+        let channels = self.channels.to_vec();
+        let asked = async {
+            if self.adds {
+                handle.subscribe(channels, self.options.clone()).await
+            } else {
+                handle.unsubscribe(channels).await
+            }
+        };
+        let joined = tokio::time::timeout(patience, asked).await;
+        match joined.map_err(|_| not_read())? {
+            Ok(joined) => {
+                answers.push((*connection, joined));
+                Ok(true)
+            }
+            Err(ChangeError::Gone) => Ok(false),
+            Err(ChangeError::Refused(error)) => Err(error.into()),
+            Err(_) => Err(not_read()),
+        }
     }
+
+    /// The same for the older connections of a key. Requests overtake each other: the client may
+    /// read one of these, and the newest be the one that it has left. One that does not follow is
+    /// told to come back.
+    async fn make_in_all(
+        &self,
+        older: &[(u64, SessionHandle)],
+        shared: &Shared,
+        key: &str,
+        answers: &mut Answers,
+    ) {
+        for connection in older {
+            let made = self.make(connection, OLDER_TIMEOUT, answers).await;
+            if !matches!(made, Ok(true)) {
+                let retry = Some(around(shared.config.retry));
+                connection.1.end(End::Draining { retry });
+                shared.sessions.let_go(key, connection.0);
+            }
+        }
+    }
+}
+
+/// The answer that covers all others: what any connection brings follows it.
+fn latest(answers: &Answers) -> &Joined {
+    let joined = answers.iter().map(|(_, joined)| joined);
+    let latest = joined.max_by_key(|joined| joined.position.map(Position::sequence));
+    latest.expect("the newest connection has answered")
 }
 
 /// Changes a session that has no connection now: what it carries when it comes back. `None` when it
@@ -156,5 +212,7 @@ fn not_read() -> Problem {
 
 /// How long a change waits for the session to be read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long for a connection that a newer one has taken over from.
+const OLDER_TIMEOUT: Duration = Duration::from_secs(1);
 /// A session may be left, and come back, while it is being changed.
 const ATTEMPTS: usize = 3;

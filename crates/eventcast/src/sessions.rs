@@ -40,9 +40,16 @@ struct Entry {
     version: u64,
     /// The connection that made the last change.
     changed_by: Option<u64>,
-    /// The newest last: only that one counts.
-    connections: Vec<(u64, SessionHandle)>,
+    /// The newest last: what it carries is what the session carries.
+    connections: Vec<Connection>,
     left_at: Option<Instant>,
+}
+
+struct Connection {
+    number: u64,
+    handle: SessionHandle,
+    /// What it carries since it was changed, while a newer one counts.
+    carries: Option<Vec<ChannelSelector>>,
 }
 
 /// What a connection's request says of its session.
@@ -69,8 +76,8 @@ pub(crate) struct Resumed {
 
 /// How a session can be changed.
 pub(crate) struct Place {
-    /// Absent between two connections.
-    pub(crate) connection: Option<(u64, SessionHandle)>,
+    /// The newest last; none between two connections.
+    pub(crate) connections: Vec<(u64, SessionHandle)>,
     pub(crate) terms: Terms,
 }
 
@@ -166,7 +173,11 @@ impl Sessions {
         }
         entry.terms = terms;
         entry.channels = session.channels();
-        entry.connections.push((connection, session.handle()));
+        entry.connections.push(Connection {
+            number: connection,
+            handle: session.handle(),
+            carries: None,
+        });
         let (was_left, was_changed) = (entry.left_at.take().is_some(), entry.version > 0);
         if was_left {
             state.retired(was_changed).revive();
@@ -187,7 +198,7 @@ impl Sessions {
         state.forget_old(self.0.keep);
         let entry = state.entries.get(key)?;
         (entry.terms.principal.as_deref() == principal).then(|| Place {
-            connection: entry.connections.last().cloned(),
+            connections: entry.connections.iter().map(Connection::named).collect(),
             terms: entry.terms.clone(),
         })
     }
@@ -199,8 +210,29 @@ impl Sessions {
         let Some(entry) = state.entries.get(key) else {
             return false;
         };
-        let newest = entry.connections.last().map(|(newest, _)| *newest);
+        let newest = entry.connections.last().map(|newest| newest.number);
         entry.changed_by == Some(connection) && newest.is_none_or(|newest| newest == connection)
+    }
+
+    /// A connection does not count any more.
+    pub(crate) fn let_go(&self, key: &str, connection: u64) {
+        let mut state = self.state();
+        let Some(entry) = state.entries.get_mut(key) else {
+            return;
+        };
+        let had_some = !entry.connections.is_empty();
+        entry.connections.retain(|other| other.number != connection);
+        match entry.connections.last_mut() {
+            Some(newest) => {
+                if let Some(carries) = newest.carries.take() {
+                    let number = newest.number;
+                    entry.change(&carries);
+                    entry.changed_by = Some(number);
+                }
+            }
+            None if had_some => state.retire(key, self.0.keep),
+            None => {}
+        }
     }
 
     /// Changes what a session without a connection carries when it comes back, at most `limit`
@@ -242,14 +274,20 @@ impl Sessions {
     /// Notes what a connected session carries after a change.
     fn changed(&self, key: &str, connection: u64, channels: &[ChannelSelector]) {
         let mut state = self.state();
-        if let Some(entry) = state.entries.get_mut(key)
-            && entry
-                .connections
-                .last()
-                .is_some_and(|(newest, _)| *newest == connection)
-        {
-            entry.change(channels);
-            entry.changed_by = Some(connection);
+        let Some(entry) = state.entries.get_mut(key) else {
+            return;
+        };
+        let numbers = entry.connections.iter().map(|other| other.number);
+        match numbers.rev().position(|number| number == connection) {
+            Some(0) => {
+                entry.change(channels);
+                entry.changed_by = Some(connection);
+            }
+            Some(newer) => {
+                let place = entry.connections.len() - 1 - newer;
+                entry.connections[place].carries = Some(channels.to_vec());
+            }
+            None => {}
         }
     }
 
@@ -277,7 +315,27 @@ impl Entry {
     }
 }
 
+impl Connection {
+    fn named(&self) -> (u64, SessionHandle) {
+        (self.number, self.handle.clone())
+    }
+}
+
 impl State {
+    /// Keeps for a while what the last connection of a session has left.
+    fn retire(&mut self, key: &str, keep: Duration) {
+        let Some((key, entry)) = self.entries.get_key_value(key) else {
+            return;
+        };
+        let (now, key, size) = (Instant::now(), Arc::clone(key), entry.size());
+        let changed = entry.version > 0;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.left_at = Some(now);
+        }
+        self.retired(changed).push(now, key, size);
+        self.forget_old(keep);
+    }
+
     fn retired(&mut self, changed: bool) -> &mut Retired {
         if changed {
             &mut self.changed
@@ -308,23 +366,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut state = self.sessions.state();
-        let Some(entry) = state.entries.get_mut(&self.key) else {
-            return;
-        };
-        entry
-            .connections
-            .retain(|(connection, _)| *connection != self.connection);
-        if !entry.connections.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        entry.left_at = Some(now);
-        let (size, changed) = (entry.size(), entry.version > 0);
-        state
-            .retired(changed)
-            .push(now, Arc::clone(&self.key), size);
-        state.forget_old(self.sessions.0.keep);
+        self.sessions.let_go(&self.key, self.connection);
     }
 }
 

@@ -270,20 +270,34 @@ async fn a_key_is_its_principals() {
 }
 
 #[tokio::test]
-async fn of_two_connections_the_newer_counts_and_either_keeps_the_session() {
+async fn a_change_reaches_every_connection_of_a_key() {
     let server = TestServer::standard().await;
-    let target = format!("/events?channel=a&format=json&session={KEY}");
-    let mut older = server.stream(&target).await;
-    older.control("open").await;
-    let mut newer = server.stream(&target).await;
-    newer.control("open").await;
-    server.ask(change("POST", KEY, "channel=b")).await.json();
-    newer.control("subscribed").await;
-    drop(newer);
+    let target = format!("/events?channel=a&channel=x&format=json&session={KEY}");
+    // Its client reads this one: the request of the other, which it gave up, came late.
+    let mut read = server.stream(&target).await;
+    read.control("open").await;
+    let mut late = server.stream(&target).await;
+    late.control("open").await;
+    let reply = server.ask(change("DELETE", KEY, "channel=x")).await.json();
+    assert_eq!(reply["channels"], json!(["a"]));
+    server.publish("x", "not any more");
+    server.publish("a", "the rest");
+    for stream in [&mut read, &mut late] {
+        let (told, _) = stream.control("subscribed").await;
+        assert_eq!(told["channels"], json!(["a"]));
+        assert!(stream.block().await.contains("the rest"));
+    }
+    // What the older one carries is what the session carries once the newer one is gone.
+    drop(late);
     while server.service.subscribers().sse > 1 {
         tokio::task::yield_now().await;
     }
     server.ask(change("POST", KEY, "channel=c")).await.json();
-    let (told, _) = older.control("subscribed").await;
+    let (told, _) = read.control("subscribed").await;
     assert_eq!(told["channels"], json!(["a", "c"]));
+    drop(read);
+    server.assert_sessions_end().await;
+    let mut again = server.stream(&target).await;
+    let (open, _) = again.control("open").await;
+    assert_eq!(open["channels"], json!(["a", "c"]));
 }
