@@ -9,7 +9,7 @@ mod support;
 use eventcast::{Event, Position};
 use serde_json::Value;
 use support::websocket::WebSocket;
-use support::{TestServer, get};
+use support::{TestServer, get, id};
 
 fn publish(server: &TestServer, channel: &str, payloads: &[&str]) {
     for payload in payloads {
@@ -80,6 +80,20 @@ async fn a_websocket_is_told_the_end_and_goes_on_with_other_channels() {
     assert_eq!(socket.json().await["code"], "bad_request");
     publish(&server, "next", &["z"]);
     assert_eq!(socket.json().await["data"], "z");
+}
+
+#[tokio::test]
+async fn a_websocket_that_resumes_at_the_end_is_told_it_again() {
+    let server = TestServer::standard().await;
+    publish(&server, "job", &["x"]);
+    server.hub.fail("job", "no luck").unwrap();
+    let target = format!("/events?channel=job&last_event_id={}", id(2));
+    let mut socket = WebSocket::open(&server, &target).await;
+    socket.json().await;
+    let end = socket.json().await;
+    assert_eq!(end["type"], "completed");
+    assert_eq!(end["reason"], "no luck");
+    assert_eq!(end.get("id"), None);
 }
 
 #[tokio::test]

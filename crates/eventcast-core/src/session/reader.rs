@@ -15,7 +15,7 @@ use super::merge::Budget;
 use super::patterns::PatternSubscription;
 use super::signal::{Signal, Slot};
 use super::subscription::Subscription;
-use crate::delivery::{Delivery, End, Open};
+use crate::delivery::{Completed, Delivery, End, Open};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::name::ChannelName;
@@ -181,8 +181,21 @@ impl Session {
     }
 
     /// Keeps the session open when all its channels are completed, for readers that may add others;
-    /// otherwise it ends with [`End::Completed`].
+    /// otherwise it ends with [`End::Completed`]. One that is [finished](Self::is_finished) tells
+    /// its ends once more, or its reader would wait for them.
     pub fn stay_open(&mut self) {
+        if self.is_finished() && !self.stays_open {
+            let ends = self.subscriptions.iter().filter_map(|(_, subscription)| {
+                let state = subscription.ring.state.lock();
+                let end = state.completion()?;
+                Some(Delivery::Completed(Completed {
+                    channel: subscription.ring.name.clone(),
+                    outcome: end.outcome.clone(),
+                    position: None,
+                }))
+            });
+            self.opening.extend(ends);
+        }
         self.stays_open = true;
     }
 
