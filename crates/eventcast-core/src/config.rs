@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::id::Epoch;
 use crate::name::ChannelName;
+use crate::observer::Observer;
 use crate::replay::{MemoryBuffer, ReplayBuffer, Retention};
 use crate::time::{Clock, SystemClock};
 
@@ -38,6 +39,7 @@ pub struct HubConfig {
     pub(crate) epoch: Option<Epoch>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) buffers: Arc<BufferFactory>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 pub(crate) type BufferFactory = dyn Fn(&ChannelName) -> Box<dyn ReplayBuffer> + Send + Sync;
@@ -60,6 +62,7 @@ impl HubConfig {
             epoch: None,
             clock: Arc::new(SystemClock),
             buffers: Arc::new(|_| Box::<MemoryBuffer>::default()),
+            observer: None,
         }
     }
 
@@ -170,6 +173,12 @@ impl HubConfig {
         buffers: impl Fn(&ChannelName) -> Box<dyn ReplayBuffer> + Send + Sync + 'static,
     ) -> Self {
         self.buffers = Arc::new(buffers);
+        self
+    }
+
+    /// Who is told what the hub stores and what its sessions hand out; nobody by default.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 }

@@ -148,6 +148,9 @@ impl Log {
             let mut nudges = Nudges::new();
             if let Some(positions) = self.append(&ring, what, now, &mut nudges, &mut dead)? {
                 self.nudge(nudges);
+                if let Some(observer) = &self.config.observer {
+                    observer.published(name, positions.len());
+                }
                 return Ok((positions, ring));
             }
         }

@@ -88,6 +88,8 @@ pub struct Session {
     /// Deliveries of a batch that the stream has not handed out yet.
     buffered: VecDeque<Delivery>,
     stays_open: bool,
+    /// Nothing was ready when it was last read.
+    waited: bool,
     key: Option<Arc<str>>,
     pub(super) observer: Option<Box<ChannelObserver>>,
     pub(super) ended: bool,
@@ -139,6 +141,7 @@ impl Session {
             marked: Vec::new(),
             buffered: VecDeque::new(),
             stays_open: false,
+            waited: false,
             key: None,
             observer: None,
             ended: false,
@@ -258,6 +261,23 @@ impl Session {
     /// Appends what is ready, in order, to `out`: at least one delivery when it returns ready, but
     /// for a session that has ended. After [`Delivery::End`] it is always ready and adds nothing.
     pub fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: BatchLimits,
+        out: &mut Vec<Delivery>,
+    ) -> Poll<()> {
+        let before = out.len();
+        let polled = self.poll_ready(cx, limits, out);
+        let waited = std::mem::replace(&mut self.waited, polled.is_pending());
+        if out.len() > before
+            && let Some(observer) = &self.log.config.observer
+        {
+            observer.delivered(&out[before..], waited);
+        }
+        polled
+    }
+
+    fn poll_ready(
         &mut self,
         cx: &mut Context<'_>,
         limits: BatchLimits,
