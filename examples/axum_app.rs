@@ -1,5 +1,5 @@
 //! The hub in an axum application that has routes, a login and handlers of its own: axum's
-//! middleware says who asks, the authorizer reads that, and handlers publish.
+//! middleware says who asks, the authenticator reads that, and handlers publish.
 //!
 //! Run with
 //! ```text
@@ -35,7 +35,7 @@ struct User(String);
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let hub = Hub::new();
-    let config = ServiceConfig::new().with_authorizer(authorize);
+    let config = ServiceConfig::new().with_authenticator(authorize);
     let service = EventService::new(hub.clone(), config);
 
     let app = Router::new()

@@ -63,7 +63,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let addresses = [Some(options.listen), options.tls_listen].into_iter();
     let config = options
         .service
-        .with_authorizer(LocalPublish::new(addresses.flatten(), options.allow_hosts))
+        .with_authenticator(LocalPublish::new(addresses.flatten(), options.allow_hosts))
         .with_fallback(move |request| match &answering {
             Some(echo) if request.uri.path() == "/echo" => Some(echo.answer(request)),
             _ => page(request),

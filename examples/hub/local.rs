@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
-use eventcast::{Authorizer, Denied, Permissions};
+use eventcast::{Authenticator, Denied, Permissions};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
@@ -48,8 +48,8 @@ impl LocalPublish {
 }
 
 #[async_trait]
-impl Authorizer for LocalPublish {
-    async fn authorize(&self, request: &Parts) -> Result<Permissions, Denied> {
+impl Authenticator for LocalPublish {
+    async fn authenticate(&self, request: &Parts) -> Result<Permissions, Denied> {
         let forwarded = FORWARDING
             .iter()
             .any(|header| request.headers.contains_key(*header));

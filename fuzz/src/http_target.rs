@@ -124,7 +124,7 @@ fn service() -> EventService {
     hub.complete("done").expect("a valid name");
     let everything = |_: &http::request::Parts| Ok(Permissions::all());
     let config = ServiceConfig::new()
-        .with_authorizer(everything)
+        .with_authenticator(everything)
         .with_allowed_origins(AllowedOrigins::same_origin().and("http://o"));
     EventService::new(hub, config)
 }

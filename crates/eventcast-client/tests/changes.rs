@@ -144,7 +144,7 @@ impl RequestHandler for Shout {
 
 #[tokio::test]
 async fn a_server_is_asked_and_what_it_publishes_comes() {
-    let config = ServiceConfig::new().with_authorizer(everything);
+    let config = ServiceConfig::new().with_authenticator(everything);
     let server = TestServer::start(7, config.with_request_handler(Shout)).await;
     let mut client = server.client("channel=a").connect().unwrap();
     let handle = client.handle();

@@ -43,7 +43,7 @@ fn scripted(script: &Script) -> Client {
 #[tokio::test]
 async fn what_no_retry_mends_is_a_final_error_on_every_transport() {
     let forbid = |_: &Parts| Err::<Permissions, _>(Denied::Forbidden);
-    let server = TestServer::start(7, ServiceConfig::new().with_authorizer(forbid)).await;
+    let server = TestServer::start(7, ServiceConfig::new().with_authenticator(forbid)).await;
     for transport in ALL {
         let client = server.client("channel=a").with_transports([transport]);
         let error = end(&mut client.connect().unwrap()).await;
@@ -89,7 +89,7 @@ async fn a_token_is_asked_for_and_once_more_after_a_401() {
         Some(token) if token == "Bearer good" => Ok(Permissions::all()),
         _ => Err(Denied::Unauthorized),
     };
-    let server = TestServer::start(7, ServiceConfig::new().with_authorizer(only_good)).await;
+    let server = TestServer::start(7, ServiceConfig::new().with_authenticator(only_good)).await;
     for transport in ALL {
         let asked = Arc::new(AtomicUsize::new(0));
         let asking = Arc::clone(&asked);

@@ -225,6 +225,10 @@ pub enum End {
         /// How long to wait before reconnecting, if the server says.
         retry: Option<Duration>,
     },
+    /// What the reader was allowed has expired: come back with new credentials, and resume.
+    Expired,
+    /// What the reader was allowed was taken back; coming back needs other credentials.
+    Revoked,
     /// The reader was slower than retention and asked to be disconnected then; it can resume, and
     /// finds a gap.
     Slow,
@@ -241,6 +245,8 @@ impl End {
             Self::Closed => "closed",
             Self::Completed => "completed",
             Self::Draining { .. } => "draining",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
             Self::Slow => "slow",
             Self::TooManyChannels => "too_many_channels",
         }

@@ -40,6 +40,9 @@ pub enum CloseCode {
     InvalidData,
     /// 1000: every channel is completed; coming back is of no use.
     Normal,
+    /// 1008: what the client was allowed has expired, or was revoked; it may come back with other
+    /// credentials.
+    Policy,
     /// 1002: a frame breaks RFC 6455.
     ProtocolError,
     /// 1012: the server is going away or making room; come back later.
@@ -62,6 +65,7 @@ impl CloseCode {
             Self::GoingAway => 1001,
             Self::InvalidData => 1007,
             Self::Normal => 1000,
+            Self::Policy => 1008,
             Self::ProtocolError => 1002,
             Self::ServiceRestart => 1012,
             Self::TooLarge => 1009,

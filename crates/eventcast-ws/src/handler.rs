@@ -54,6 +54,15 @@ use crate::refusal::{ErrorCode, Refusal};
 /// ```
 #[async_trait]
 pub trait ClientHandler: Send + Sync + 'static {
+    /// Whether the next message is taken: one refused is answered with the refusal, and in plain mode
+    /// closes the connection. All are by default.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RateLimited`], as a rule.
+    fn admit(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Whether the client may subscribe to a channel. Asked for each channel of a request; the
     /// session gets all of them or none.
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal>;
@@ -82,6 +91,21 @@ pub trait ClientHandler: Send + Sync + 'static {
         Err(Refusal::new(
             ErrorCode::NotFound,
             "there is no such request",
+        ))
+    }
+
+    /// Takes new credentials for the connection, in JSON mode, so that it goes on when the old ones
+    /// expire. By default there are none to refresh.
+    ///
+    /// # Errors
+    /// A refusal is sent in place of the answer; the connection goes on with what it had.
+    ///
+    /// # Cancel safety
+    /// Dropped when the connection ends first.
+    async fn refresh(&self, _token: &str) -> Result<(), Refusal> {
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "this connection has no credentials to refresh",
         ))
     }
 

@@ -106,7 +106,7 @@ impl Client {
             (CLOSE, _) => {
                 self.closed = true;
                 self.answer(CLOSE, &payload);
-                Ok(self.close(u16::from_be_bytes([payload[0], payload[1]])))
+                Ok(self.close(&payload))
             }
             (PING, _) => {
                 self.answer(PONG, &payload);
@@ -117,8 +117,10 @@ impl Client {
     }
 
     /// An end that a message told already is not told again by the close frame.
-    fn close(&self, code: u16) -> Option<Seen> {
-        let reason = match code {
+    fn close(&self, payload: &[u8]) -> Option<Seen> {
+        let (code, said) = payload.split_at(2);
+        let reason = match u16::from_be_bytes([code[0], code[1]]) {
+            1008 => std::str::from_utf8(said).ok()?,
             1000 => "completed",
             1013 => "slow",
             1001 => "closed",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventcast_core::{
-    ChangeError, ChannelSelector, End, Joined, Position, SessionHandle, Start, SubscriptionOptions,
+    ChangeError, ChannelSelector, End, Joined, Position, Start, SubscriptionOptions,
 };
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::history::page_document;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::service::{Shared, json_response};
-use crate::sessions::Left;
+use crate::sessions::{Connected, Left};
 use crate::spread::around;
 
 /// Adds the channels of the query to a session, or removes them, and answers with what it carries
@@ -44,7 +44,10 @@ pub(crate) async fn change(
     let principal = permissions.principal();
     let mut answers = Answers::new();
     for _ in 0..ATTEMPTS {
-        let place = shared.sessions.find(key, principal).ok_or_else(unknown)?;
+        let place = shared
+            .sessions
+            .find(key, principal)
+            .ok_or_else(Problem::unknown_session)?;
         if adds && place.terms.one_channel {
             return Err(Problem::new(
                 StatusCode::CONFLICT,
@@ -69,7 +72,7 @@ pub(crate) async fn change(
         }
         change.make_in_all(older, shared, key, &mut answers).await;
         // It may have gone on over yet another one meanwhile, which knows nothing of this.
-        if shared.sessions.holds_change(key, newest.0) {
+        if shared.sessions.holds_change(key, newest.number) {
             return Ok(answer(query, latest(&answers), adds));
         }
     }
@@ -90,14 +93,15 @@ impl Change<'_> {
     /// gone.
     async fn make(
         &self,
-        (connection, handle): &(u64, SessionHandle),
+        connection: &Connected,
         patience: Duration,
         answers: &mut Answers,
     ) -> Result<bool, Problem> {
-        if answers.iter().any(|(other, _)| other == connection) {
+        if answers.iter().any(|(other, _)| *other == connection.number) {
             return Ok(true);
         }
         let channels = self.channels.to_vec();
+        let handle = &connection.handle;
         let asked = async {
             if self.adds {
                 handle.subscribe(channels, self.options.clone()).await
@@ -108,7 +112,7 @@ impl Change<'_> {
         let joined = tokio::time::timeout(patience, asked).await;
         match joined.map_err(|_| not_read())? {
             Ok(joined) => {
-                answers.push((*connection, joined));
+                answers.push((connection.number, joined));
                 Ok(true)
             }
             Err(ChangeError::Gone) => Ok(false),
@@ -122,7 +126,7 @@ impl Change<'_> {
     /// told to come back.
     async fn make_in_all(
         &self,
-        older: &[(u64, SessionHandle)],
+        older: &[Connected],
         shared: &Shared,
         key: &str,
         answers: &mut Answers,
@@ -131,8 +135,8 @@ impl Change<'_> {
             let made = self.make(connection, OLDER_TIMEOUT, answers).await;
             if !matches!(made, Ok(true)) {
                 let retry = Some(around(shared.config.retry));
-                connection.1.end(End::Draining { retry });
-                shared.sessions.let_go(key, connection.0);
+                connection.handle.end(End::Draining { retry });
+                shared.sessions.let_go(key, connection.number);
             }
         }
     }
@@ -172,7 +176,7 @@ fn change_left(
         }
         Left::Connected => Ok(None),
         Left::Refused(error) => Err(error.into()),
-        Left::Unknown => Err(unknown()),
+        Left::Unknown => Err(Problem::unknown_session()),
     }
 }
 
@@ -194,13 +198,6 @@ fn answer(query: &Query, joined: &Joined, adds: bool) -> Response<ResponseBody> 
 
 fn names(channels: &[ChannelSelector]) -> Value {
     channels.iter().map(ChannelSelector::as_str).collect()
-}
-
-fn unknown() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "there is no session of this key: it was left too long ago, or never was",
-    )
 }
 
 fn not_read() -> Problem {

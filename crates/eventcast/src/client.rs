@@ -1,84 +1,156 @@
 //! What a WebSocket's client may ask for.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
-use eventcast_core::{ChannelName, ChannelPattern, Event, Payload, Position};
+use eventcast_core::{
+    ChannelName, ChannelPattern, Event, Payload, Position, Session, SessionHandle,
+};
 use eventcast_ws::{ClientHandler, ErrorCode, Refusal};
 use http::Request;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 
-use crate::access::Permissions;
+use crate::access::{Grant, Permissions};
+use crate::address::ClientAddress;
+use crate::limits::{Limit, Rate};
+use crate::refresh::narrow;
+use crate::registry::Slot;
 use crate::request::{ClientRequest, ask, no_handler};
 use crate::service::Shared;
 
-/// One client: the service, and what the connection's request was allowed.
+/// One client: the service, and what the connection's request was granted.
 pub(crate) struct Client {
     shared: Arc<Shared>,
-    permissions: Permissions,
+    permissions: Mutex<Permissions>,
+    address: Option<ClientAddress>,
+    session: SessionHandle,
+    slot: Slot,
     /// The handshake; kept only where somebody may look at it.
     http: Option<Box<Parts>>,
+    /// Made with its first message: most never send one.
+    rate: OnceLock<Box<Rate>>,
 }
 
 impl Client {
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        permissions: Permissions,
+        grant: Grant,
+        session: &Session,
+        slot: Slot,
         handshake: Request<()>,
     ) -> Self {
         let answers = shared.config.request_handler.is_some();
+        let expires = grant.permissions.expires().is_some();
         Self {
             shared: Arc::clone(shared),
-            permissions,
-            http: answers.then(|| Box::new(handshake.into_parts().0)),
+            permissions: Mutex::new(grant.permissions),
+            address: grant.address,
+            session: session.handle(),
+            slot,
+            http: (answers || expires).then(|| Box::new(handshake.into_parts().0)),
+            rate: OnceLock::new(),
         }
+    }
+
+    fn permissions(&self) -> Permissions {
+        let permissions = self.permissions.lock();
+        permissions.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it may do, unless it, or its principal, has done too much.
+    fn write(&self) -> Result<Permissions, Refusal> {
+        let permissions = self.permissions();
+        let allowed = self.shared.gate.write(&permissions, self.address);
+        allowed.map_err(|_| rate_limited())?;
+        Ok(permissions)
     }
 }
 
 #[async_trait]
 impl ClientHandler for Client {
+    fn admit(&self) -> Result<(), Refusal> {
+        let limits = &self.shared.config.limits;
+        let rate = self.rate.get_or_init(|| Box::new(limits.of_messages()));
+        rate.check().map_err(|_| {
+            self.shared.gate.count(Limit::Messages);
+            rate_limited()
+        })
+    }
+
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal> {
-        if self.permissions.may_subscribe(channel) {
+        if self.permissions().may_subscribe(channel) {
             Ok(())
         } else {
-            Err(Refusal::new(
-                ErrorCode::Forbidden,
-                "subscribing is not allowed",
-            ))
+            Err(forbidden("subscribing is not allowed"))
         }
     }
 
     async fn authorize_pattern(&self, pattern: &ChannelPattern) -> Result<(), Refusal> {
-        if self.permissions.may_subscribe_pattern(pattern) {
+        if self.permissions().may_subscribe_pattern(pattern) {
             Ok(())
         } else {
-            Err(Refusal::new(
-                ErrorCode::Forbidden,
-                "subscribing to this pattern is not allowed",
-            ))
+            Err(forbidden("subscribing to this pattern is not allowed"))
         }
     }
 
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal> {
-        if !self.permissions.may_publish(&channel) {
-            return Err(Refusal::new(
-                ErrorCode::Forbidden,
-                "publishing is not allowed",
-            ));
+        if !self.write()?.may_publish(&channel) {
+            return Err(forbidden("publishing is not allowed"));
         }
         Ok(self.shared.hub.publish(channel, event).await?)
     }
 
     async fn request(&self, name: &str, payload: Payload) -> Result<Payload, Refusal> {
+        let permissions = self.write()?;
         let Some(http) = &self.http else {
             return Err(no_handler());
         };
         let request = ClientRequest {
             name,
             payload,
-            permissions: &self.permissions,
+            permissions: &permissions,
             http,
         };
         ask(&self.shared.config, request).await
     }
+
+    async fn refresh(&self, token: &str) -> Result<(), Refusal> {
+        let before = self.write()?;
+        let refused = || forbidden("these credentials are not valid here");
+        let Some(http) = &self.http else {
+            return Err(forbidden("this connection has no credentials that expire"));
+        };
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| refused())?;
+        bearer.set_sensitive(true);
+        let mut http = http.clone();
+        http.headers.insert(AUTHORIZATION, bearer);
+        let grant = self
+            .shared
+            .authenticate(&http)
+            .await
+            .map_err(|_| refused())?;
+        if grant.permissions.principal() != before.principal() {
+            return Err(refused());
+        }
+        let permissions = grant.permissions;
+        self.shared.registry.refresh(self.slot, permissions.clone());
+        self.permissions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&permissions);
+        narrow(self.session.clone(), move |channel| {
+            permissions.may_select(channel)
+        })
+        .await;
+        Ok(())
+    }
+}
+
+fn forbidden(message: &'static str) -> Refusal {
+    Refusal::new(ErrorCode::Forbidden, message)
+}
+
+fn rate_limited() -> Refusal {
+    Refusal::new(ErrorCode::RateLimited, "too much at once: wait a moment")
 }

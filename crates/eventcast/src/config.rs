@@ -8,8 +8,10 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 
-use crate::access::{Authorizer, SubscribeOnly};
+use crate::access::{Authenticator, SubscribeOnly};
+use crate::address::TrustedProxies;
 use crate::disconnect::{Disconnected, OnDisconnect};
+use crate::limits::Limits;
 use crate::origin::AllowedOrigins;
 use crate::request::RequestHandler;
 
@@ -34,8 +36,11 @@ pub struct ServiceConfig {
     pub(crate) poll_wait: Duration,
     pub(crate) session_keep: Duration,
     pub(crate) max_message: usize,
+    pub(crate) limits: Limits,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) ticket_lifetime: Duration,
     pub(crate) origins: AllowedOrigins,
-    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) request_handler: Option<Arc<dyn RequestHandler>>,
     pub(crate) request_timeout: Duration,
     pub(crate) fallback: Option<Arc<Fallback>>,
@@ -55,8 +60,11 @@ impl ServiceConfig {
             poll_wait: Duration::from_secs(25),
             session_keep: Duration::from_secs(120),
             max_message: 1 << 20,
+            limits: Limits::new(),
+            trusted_proxies: TrustedProxies::none(),
+            ticket_lifetime: Duration::from_secs(30),
             origins: AllowedOrigins::same_origin(),
-            authorizer: Arc::new(SubscribeOnly),
+            authenticator: Arc::new(SubscribeOnly),
             request_handler: None,
             request_timeout: Duration::from_secs(30),
             fallback: None,
@@ -113,6 +121,26 @@ impl ServiceConfig {
         self
     }
 
+    /// How much clients may have; see [`Limits`] for the defaults.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Proxies that say where requests come from; none by default. Behind one that is not named
+    /// here all clients are at one address, and share what one address may have.
+    pub fn with_trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
+    /// How long a ticket (`POST /tickets`) is good, 30 seconds by default: from the page that asks
+    /// for it to the connection that it opens. Longer, and a URL that leaks is good for longer.
+    pub fn with_ticket_lifetime(mut self, lifetime: Duration) -> Self {
+        self.ticket_lifetime = lifetime;
+        self
+    }
+
     /// Which pages of other origins may use the service; none by default.
     pub fn with_allowed_origins(mut self, origins: AllowedOrigins) -> Self {
         self.origins = origins;
@@ -120,8 +148,8 @@ impl ServiceConfig {
     }
 
     /// Who may do what; [`SubscribeOnly`] by default.
-    pub fn with_authorizer(mut self, authorizer: impl Authorizer) -> Self {
-        self.authorizer = Arc::new(authorizer);
+    pub fn with_authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Arc::new(authenticator);
         self
     }
 
@@ -201,6 +229,8 @@ impl fmt::Debug for ServiceConfig {
             .field("body_timeout", &self.body_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("max_message", &self.max_message)
+            .field("limits", &self.limits)
+            .field("trusted_proxies", &self.trusted_proxies)
             .field("origins", &self.origins)
             .finish_non_exhaustive()
     }

@@ -4,19 +4,19 @@ use eventcast_core::{ChannelName, HistoryPage, HistoryQuery};
 use http::Response;
 use serde_json::json;
 
-use crate::access::{Denied, Permissions};
+use crate::access::{Action, Denied, Permissions};
 use crate::body::ResponseBody;
 use crate::problem::Problem;
 use crate::service::{Shared, json_response};
 
-/// Answers with a page, its events in envelopes. Reading what was published is subscribing.
+/// Answers with a page, its events in envelopes.
 pub(crate) fn history(
     shared: &Shared,
     permissions: &Permissions,
     channel: &ChannelName,
     query: HistoryQuery,
 ) -> Result<Response<ResponseBody>, Problem> {
-    if !permissions.may_subscribe(channel) {
+    if !permissions.may(Action::History, channel) {
         return Err(Denied::Forbidden.into());
     }
     let page = shared.hub.history(channel, query)?;

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
+mod address;
 mod body;
 mod change;
 mod client;
@@ -10,10 +11,13 @@ mod cors;
 mod disconnect;
 mod drain;
 mod history;
+mod key;
+mod limits;
 mod origin;
 mod problem;
 mod publish;
 mod query;
+mod refresh;
 mod registry;
 mod request;
 mod retired;
@@ -23,13 +27,16 @@ mod sessions;
 mod spread;
 mod subscribe;
 mod target;
+mod tickets;
 mod timer;
 mod upload;
 
-pub use access::{Authorizer, Denied, Permissions, SubscribeOnly};
+pub use access::{Action, Authenticator, Denied, Permissions, Revocation, Scope, SubscribeOnly};
+pub use address::{ClientAddress, NetworkError, TrustedProxies};
 pub use body::ResponseBody;
 pub use config::ServiceConfig;
 pub use disconnect::{DisconnectReason, Disconnected, TransportKind};
+pub use limits::{Limits, Refusals};
 pub use origin::AllowedOrigins;
 pub use registry::Subscribers;
 pub use request::{ClientRequest, RequestHandler};

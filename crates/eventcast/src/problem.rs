@@ -61,8 +61,23 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
         retry_after_seconds: u64,
     ) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            .with_header(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+        Self::later(StatusCode::SERVICE_UNAVAILABLE, detail, retry_after_seconds)
+    }
+
+    /// Not now, but after so long.
+    pub(crate) fn later(
+        status: StatusCode,
+        detail: impl Into<Cow<'static, str>>,
+        retry_after_seconds: u64,
+    ) -> Self {
+        Self::new(status, detail).with_header(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    pub(crate) fn unknown_session() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "there is no session of this key: it was left too long ago, or never was",
+        )
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -13,7 +13,6 @@ use crate::problem::Problem;
 use crate::registry::Transport;
 
 /// The query of a subscription or publish. Parameters that are not known are left alone.
-#[derive(Debug)]
 pub(crate) struct Query {
     pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) last_event_id: Option<String>,
@@ -29,6 +28,8 @@ pub(crate) struct Query {
     pub(crate) wait: Option<Duration>,
     /// The key of the session that it continues, or gives.
     pub(crate) session: Option<String>,
+    /// In place of credentials.
+    pub(crate) ticket: Option<String>,
 }
 
 /// How events are written, where the client may choose.
@@ -51,6 +52,7 @@ impl Query {
             transport: None,
             wait: None,
             session: None,
+            ticket: None,
         };
         let (mut order, mut from, mut limit) = (None, None, PAGE);
         let text = request.uri.query().unwrap_or("");
@@ -68,6 +70,7 @@ impl Query {
                 "transport" => query.transport = Some(transport(&value)?),
                 "wait" => query.wait = Some(seconds(&value)?),
                 "session" => query.session = Some(session_key(&value)?),
+                "ticket" => query.ticket = Some(value.into_owned()),
                 _ => {}
             }
         }

@@ -1,7 +1,11 @@
 //! The sessions that a service has open, so that they can be ended.
 
+use std::collections::hash_map::Entry as Place;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use eventcast_core::{End, Session, SessionHandle};
@@ -9,8 +13,11 @@ use slab::Slab;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::access::{Grant, Permissions, Revocation};
+use crate::address::ClientAddress;
 use crate::disconnect::Departure;
 pub(crate) use crate::disconnect::TransportKind as Transport;
+use crate::limits::{Limit, Limited, Limits};
 use crate::spread::around;
 
 /// How many sessions a service has open; see [`EventService::subscribers`](crate::EventService::subscribers).
@@ -37,55 +44,164 @@ struct Shared {
     /// When the drain is over, once there is one.
     drain: watch::Sender<Option<Instant>>,
     retry: Duration,
+    limits: Limits,
+    /// The earliest expiry is another one.
+    rescheduled: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct State {
-    sessions: Slab<(Transport, SessionHandle)>,
+    sessions: Slab<Entry>,
     ended: Option<End>,
+    next_number: u64,
+    by_principal: HashMap<Arc<str>, usize>,
+    by_address: HashMap<IpAddr, usize>,
+    expiries: BTreeSet<(Instant, usize)>,
+    /// A task ends sessions as they expire.
+    is_watched: bool,
+    /// Counts revocations.
+    revoked: u64,
+    /// The last ones: somebody may have been let in just before, and enter just after.
+    revocations: VecDeque<Revocation>,
+}
+
+struct Entry {
+    /// Of all sessions there ever were: places are used again.
+    number: u64,
+    transport: Transport,
+    handle: SessionHandle,
+    permissions: Permissions,
+    address: Option<IpAddr>,
+}
+
+/// A session's entry, as others can name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    key: usize,
+    number: u64,
+}
+
+/// Why a session is not entered.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// All have been ended, in this way.
+    Ended(End),
+    Limited(Limited),
+    /// What it was allowed was taken back meanwhile.
+    Revoked,
 }
 
 /// A session's entry, until it is dropped.
 pub(crate) struct Registered {
     registry: Registry,
-    key: usize,
+    slot: Slot,
     pub(crate) departure: Departure,
 }
 
 impl Registry {
     /// Sessions that are refused in a drain are told to come back after about `retry`.
-    pub(crate) fn new(retry: Duration) -> Self {
+    pub(crate) fn new(retry: Duration, limits: Limits) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             emptied: Notify::new(),
             drain: watch::Sender::new(None),
             retry,
+            limits,
+            rescheduled: Arc::default(),
         }))
     }
 
-    /// Enters a session; an error tells how it has to end, as all have been ended.
+    /// Enters a session that was granted something.
     pub(crate) fn register(
         &self,
         transport: Transport,
         session: &Session,
         departure: Departure,
-    ) -> Result<Registered, End> {
+        grant: &Grant,
+    ) -> Result<Registered, Refused> {
         let mut state = self.state();
         if let Some(end) = state.ended {
             drop(state);
-            return Err(match end {
+            return Err(Refused::Ended(match end {
                 End::Draining { .. } if self.drains() => End::Draining {
                     retry: Some(around(self.0.retry)),
                 },
                 end => end,
-            });
+            }));
         }
-        let key = state.sessions.insert((transport, session.handle()));
+        if state.was_revoked(grant) {
+            return Err(Refused::Revoked);
+        }
+        let entry = Entry {
+            number: state.next_number,
+            transport,
+            handle: session.handle(),
+            permissions: grant.permissions.clone(),
+            address: grant
+                .address
+                .filter(|address| !address.is_own())
+                .map(ClientAddress::network),
+        };
+        state.count_in(&entry, &self.0.limits)?;
+        state.next_number += 1;
+        let number = entry.number;
+        let key = state.sessions.insert(entry);
+        if let Some(expires) = grant.permissions.expires() {
+            self.schedule(&mut state, expires, key);
+        }
         Ok(Registered {
             registry: self.clone(),
-            key,
+            slot: Slot { key, number },
             departure,
         })
+    }
+
+    /// Gives a session other permissions, by which it expires at another time.
+    pub(crate) fn refresh(&self, slot: Slot, permissions: Permissions) {
+        let mut state = self.state();
+        let Some(entry) = state.sessions.get_mut(slot.key) else {
+            return;
+        };
+        if entry.number != slot.number {
+            return;
+        }
+        let expires = permissions.expires();
+        let before = std::mem::replace(&mut entry.permissions, permissions);
+        if let Some(expired) = before.expires() {
+            state.expiries.remove(&(expired, slot.key));
+        }
+        if let Some(expires) = expires {
+            self.schedule(&mut state, expires, slot.key);
+        }
+    }
+
+    /// How many revocations there were.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.state().revoked
+    }
+
+    /// Notes a revocation, and returns the sessions that it is about.
+    pub(crate) fn revoke(&self, revocation: &Revocation) -> Vec<SessionHandle> {
+        let mut state = self.state();
+        state.revoked += 1;
+        state.revocations.push_back(revocation.clone());
+        if state.revocations.len() > REVOCATIONS {
+            state.revocations.pop_front();
+        }
+        let sessions = state.sessions.iter().map(|(_, entry)| entry);
+        let meant = sessions.filter(|entry| revocation.is_of(&entry.permissions));
+        meant.map(|entry| entry.handle.clone()).collect()
+    }
+
+    fn schedule(&self, state: &mut State, expires: Instant, key: usize) {
+        state.expiries.insert((expires, key));
+        if !state.is_watched {
+            state.is_watched = true;
+            let rescheduled = Arc::clone(&self.0.rescheduled);
+            tokio::spawn(end_expired(Arc::downgrade(&self.0), rescheduled));
+        } else if state.expiries.first() == Some(&(expires, key)) {
+            self.0.rescheduled.notify_one();
+        }
     }
 
     /// Ends every open session, and refuses new ones.
@@ -142,7 +258,7 @@ impl Registry {
 
     pub(crate) fn count(&self, transport: Transport) -> usize {
         let state = self.state();
-        let same = |(_, (other, _)): &(usize, &(Transport, SessionHandle))| *other == transport;
+        let same = |(_, entry): &(usize, &Entry)| entry.transport == transport;
         state.sessions.iter().filter(same).count()
     }
 
@@ -162,11 +278,98 @@ impl Registry {
         let mut state = self.state();
         state.ended.get_or_insert(end);
         let sessions = state.sessions.iter();
-        sessions.map(|(_, (_, handle))| handle.clone()).collect()
+        sessions.map(|(_, entry)| entry.handle.clone()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn was_revoked(&self, grant: &Grant) -> bool {
+        let since = self.revoked - grant.revocations;
+        let recent = self.revocations.iter().rev().take(since as usize);
+        since > REVOCATIONS as u64 || recent.into_iter().any(|r| r.is_of(&grant.permissions))
+    }
+
+    fn count_in(&mut self, entry: &Entry, limits: &Limits) -> Result<(), Refused> {
+        if self.sessions.len() >= limits.sessions {
+            return Err(Refused::Limited(Limited::of_all(Limit::Sessions)));
+        }
+        let refused = Refused::Limited(Limited::of_principal(Limit::Sessions));
+        let principal = entry.permissions.shared_principal();
+        let of_principal = principal.map_or(0, |who| count_of(&self.by_principal, who));
+        let of_address = entry
+            .address
+            .map_or(0, |at| count_of(&self.by_address, &at));
+        if of_principal >= limits.of_principal || of_address >= limits.of_address {
+            return Err(refused);
+        }
+        if let Some(principal) = principal {
+            *self.by_principal.entry(Arc::clone(principal)).or_default() += 1;
+        }
+        if let Some(address) = entry.address {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn count_out(&mut self, entry: &Entry) {
+        if let Some(principal) = entry.permissions.shared_principal() {
+            count_down(&mut self.by_principal, Arc::clone(principal));
+        }
+        if let Some(address) = entry.address {
+            count_down(&mut self.by_address, address);
+        }
+    }
+}
+
+fn count_of<K: Eq + Hash>(counts: &HashMap<K, usize>, of: &K) -> usize {
+    counts.get(of).copied().unwrap_or(0)
+}
+
+fn count_down<K: Eq + Hash>(counts: &mut HashMap<K, usize>, of: K) {
+    if let Place::Occupied(mut count) = counts.entry(of) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
+    }
+}
+
+/// Ends sessions as they expire, until no session does any more.
+async fn end_expired(registry: Weak<Shared>, rescheduled: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(shared) = registry.upgrade() else {
+                return;
+            };
+            let registry = Registry(shared);
+            let mut state = registry.state();
+            let now = Instant::now();
+            while let Some((expires, key)) = state.expiries.first().copied()
+                && expires <= now
+            {
+                state.expiries.pop_first();
+                state.sessions[key].handle.end(End::Expired);
+            }
+            let Some((next, _)) = state.expiries.first() else {
+                state.is_watched = false;
+                return;
+            };
+            *next
+        };
+        tokio::select! {
+            () = sleep_until(next) => {}
+            () = rescheduled.notified() => {}
+        }
+    }
+}
+
+impl Registered {
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
     }
 }
 
@@ -175,7 +378,11 @@ impl Drop for Registered {
         // Before anybody may think that all sessions are over.
         self.departure.settle();
         let mut state = self.registry.state();
-        state.sessions.remove(self.key);
+        let entry = state.sessions.remove(self.slot.key);
+        state.count_out(&entry);
+        if let Some(expires) = entry.permissions.expires() {
+            state.expiries.remove(&(expires, self.slot.key));
+        }
         if state.sessions.is_empty() {
             state.sessions.shrink_to_fit();
             drop(state);
@@ -191,3 +398,7 @@ impl fmt::Debug for Registry {
             .finish_non_exhaustive()
     }
 }
+
+/// So many revocations are remembered for those who are on their way in. One is on its way for
+/// microseconds; if there are more meanwhile, it has to come again.
+const REVOCATIONS: usize = 64;

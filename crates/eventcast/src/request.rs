@@ -19,7 +19,7 @@ use crate::upload::read_payload;
 /// Answers what clients ask the server, over WebSocket (`{"type":"request"}`) or by
 /// `POST /requests/{name}`; see [`ServiceConfig::with_request_handler`].
 ///
-/// Whoever the [`Authorizer`](crate::Authorizer) lets in may ask, whatever else he may do: the
+/// Whoever the [`Authenticator`](crate::Authenticator) lets in may ask, whatever else he may do: the
 /// handler decides who is answered.
 ///
 /// # Contract
@@ -79,7 +79,7 @@ pub struct ClientRequest<'a> {
     pub name: &'a str,
     /// What was sent along.
     pub payload: Payload,
-    /// What the [`Authorizer`](crate::Authorizer) allows the client.
+    /// What the [`Authenticator`](crate::Authenticator) allows the client.
     pub permissions: &'a Permissions,
     /// The HTTP request that brought the client: this one, or a WebSocket's handshake. Who asks is
     /// in its headers, or in its extensions if the server put it there.

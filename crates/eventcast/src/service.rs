@@ -12,23 +12,27 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use tokio::time::Instant;
 
-use crate::access::Permissions;
+use crate::access::{Denied, Grant, Revocation};
 use crate::body::ResponseBody;
 use crate::change::change;
 use crate::config::ServiceConfig;
 use crate::cors::{allow_origin, preflight};
 use crate::history::history;
+use crate::limits::{Gate, Refusals};
 use crate::origin::Verdict;
 use crate::problem::Problem;
 use crate::publish::publish;
 use crate::query::Query;
+use crate::refresh::{narrow, refresh};
 use crate::registry::{Registry, Subscribers, Transport};
 use crate::request::answer;
 use crate::sessions::Sessions;
 use crate::spread::around;
 use crate::subscribe::subscribe;
 use crate::target::Target;
+use crate::tickets::{Tickets, issue};
 use crate::timer::TokioTimer;
 
 /// A hub's HTTP service: a [`tower::Service`](tower_service::Service), so any router can mount it,
@@ -41,6 +45,8 @@ use crate::timer::TokioTimer;
 /// | the same with `Accept: application/x-ndjson`, or `transport=stream` | a stream of JSON lines |
 /// | the same with `Accept: application/json`, or `transport=poll` | the answer to a long-poll |
 /// | `POST`, `DELETE /sessions/{key}?channel=c` | adds channels to a live session, removes them |
+/// | `POST /sessions/{key}/refresh` | gives a live session the request's credentials |
+/// | `POST /tickets` | gives a ticket for one subscription, `ticket` in its query |
 /// | `POST /channels/{channel}` | publishes the body |
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
@@ -77,10 +83,46 @@ pub(crate) struct Shared {
     pub(crate) config: ServiceConfig,
     pub(crate) registry: Registry,
     pub(crate) sessions: Sessions,
+    pub(crate) tickets: Tickets,
+    pub(crate) gate: Gate,
     pub(crate) timer: Arc<TokioTimer>,
 }
 
 impl Shared {
+    /// What the sender of a request may do, by his own credentials.
+    pub(crate) async fn authenticate(&self, parts: &Parts) -> Result<Grant, Denied> {
+        let revocations = self.registry.revoked();
+        let permissions = self.config.authenticator.authenticate(parts).await?;
+        if permissions.expires().is_some_and(|at| at <= Instant::now()) {
+            return Err(Denied::Unauthorized);
+        }
+        Ok(Grant {
+            permissions,
+            address: self.config.trusted_proxies.client_of(parts),
+            revocations,
+        })
+    }
+
+    /// The same of a subscriber, who may bring a ticket instead.
+    async fn admit(&self, parts: &Parts, query: &Query) -> Result<Grant, Problem> {
+        self.gate.open()?;
+        let Some(ticket) = &query.ticket else {
+            return Ok(self.authenticate(parts).await?);
+        };
+        Ok(Grant {
+            revocations: self.registry.revoked(),
+            permissions: self.tickets.redeem(ticket)?,
+            address: self.config.trusted_proxies.client_of(parts),
+        })
+    }
+
+    /// The same of somebody who has work for the server.
+    async fn allow_work(&self, parts: &Parts) -> Result<Grant, Problem> {
+        let grant = self.authenticate(parts).await?;
+        self.gate.write(&grant.permissions, grant.address)?;
+        Ok(grant)
+    }
+
     /// The answer when no new session is taken.
     pub(crate) fn unavailable(&self) -> Problem {
         let retry = around(self.config.retry).as_secs_f64().ceil();
@@ -103,7 +145,9 @@ impl EventService {
             shared: Arc::new(Shared {
                 hub,
                 sessions: Sessions::new(config.session_keep),
-                registry: Registry::new(config.retry),
+                registry: Registry::new(config.retry, config.limits),
+                tickets: Tickets::new(config.ticket_lifetime),
+                gate: Gate::new(&config.limits),
                 config,
                 timer: Arc::new(TokioTimer),
             }),
@@ -139,6 +183,33 @@ impl EventService {
             sse: self.shared.registry.count(Transport::Sse),
             stream: self.shared.registry.count(Transport::Stream),
             websocket: self.shared.registry.count(Transport::WebSocket),
+        }
+    }
+
+    /// How often clients met a [limit](crate::Limits).
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.shared.gate.refusals()
+    }
+
+    /// Takes back what was allowed, from sessions that are open and tickets that are out: sessions
+    /// end as [`End::Revoked`] at once, or, if the revocation is of channels, go on without them,
+    /// and are told so in place. One that does not follow within a second ends.
+    ///
+    /// That nobody is let in again by the same credentials is for the authenticator to see to,
+    /// before this is called.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, if the revocation is of channels.
+    pub fn revoke(&self, revocation: &Revocation) {
+        self.shared.tickets.revoke(revocation);
+        for session in self.shared.registry.revoke(revocation) {
+            if revocation.is_whole() {
+                session.end(End::Revoked);
+                continue;
+            }
+            let revocation = revocation.clone();
+            tokio::spawn(narrow(session, move |channel| !revocation.takes(channel)));
         }
     }
 
@@ -191,45 +262,58 @@ impl EventService {
     where
         B: Body<Data: Buf + Send> + Send,
     {
+        let limit = self.shared.config.limits.query;
+        if parts.uri.query().is_some_and(|query| query.len() > limit) {
+            return Err(Problem::new(
+                StatusCode::URI_TOO_LONG,
+                format!("the query is longer than {limit} bytes"),
+            ));
+        }
         let query = Query::parse(&parts)?;
+        let shared = &self.shared;
         match target {
             Target::Channel(channel) if parts.method == Method::POST => {
-                let permissions = self.permissions(&parts).await?;
-                publish(&self.shared, &permissions, channel, &parts, query, body).await
+                let grant = shared.allow_work(&parts).await?;
+                publish(shared, &grant.permissions, channel, &parts, query, body).await
             }
             Target::Channel(_) => Err(Problem::method_not_allowed("POST")),
             Target::History(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
-                let permissions = self.permissions(&parts).await?;
-                history(&self.shared, &permissions, &channel, query.history)
+                let grant = shared.allow_work(&parts).await?;
+                history(shared, &grant.permissions, &channel, query.history)
             }
             Target::History(_) => Err(Problem::method_not_allowed("GET, HEAD")),
             Target::Events
                 if matches!(parts.method, Method::CONNECT | Method::GET | Method::HEAD) =>
             {
-                let permissions = self.permissions(&parts).await?;
-                subscribe(&self.shared, permissions, parts, query).await
+                let grant = shared.admit(&parts, &query).await?;
+                subscribe(shared, grant, parts, query).await
             }
             Target::Events => Err(Problem::method_not_allowed("GET, HEAD")),
             Target::Request(name) if parts.method == Method::POST => {
-                let permissions = self.permissions(&parts).await?;
-                answer(&self.shared, &permissions, &name, &parts, body).await
+                let grant = shared.allow_work(&parts).await?;
+                answer(shared, &grant.permissions, &name, &parts, body).await
             }
             Target::Request(_) => Err(Problem::method_not_allowed("POST")),
             Target::Session(key) if matches!(parts.method, Method::DELETE | Method::POST) => {
-                let permissions = self.permissions(&parts).await?;
-                change(&self.shared, &permissions, &key, &parts.method, &query).await
+                let grant = shared.allow_work(&parts).await?;
+                change(shared, &grant.permissions, &key, &parts.method, &query).await
             }
             Target::Session(_) => Err(Problem::method_not_allowed("POST, DELETE")),
+            Target::Refresh(key) if parts.method == Method::POST => {
+                let grant = shared.allow_work(&parts).await?;
+                refresh(shared, &grant.permissions, &key).await
+            }
+            Target::Tickets if parts.method == Method::POST => {
+                let grant = shared.allow_work(&parts).await?;
+                issue(shared, &grant.permissions, &query)
+            }
+            Target::Refresh(_) | Target::Tickets => Err(Problem::method_not_allowed("POST")),
             Target::Health => Ok(self.health(&parts)),
         }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    async fn permissions(&self, parts: &Parts) -> Result<Permissions, Problem> {
-        Ok(self.shared.config.authorizer.authorize(parts).await?)
     }
 
     fn health(&self, parts: &Parts) -> Response<ResponseBody> {

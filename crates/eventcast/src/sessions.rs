@@ -2,7 +2,6 @@
 //! for a while.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +10,8 @@ use eventcast_core::{
 };
 use tokio::time::Instant;
 
+use crate::key::random_key;
+use crate::registry::Slot;
 use crate::retired::Retired;
 
 /// The sessions that a client can name, connected or left lately.
@@ -46,10 +47,18 @@ struct Entry {
 }
 
 struct Connection {
-    number: u64,
-    handle: SessionHandle,
+    reached: Connected,
     /// What it carries since it was changed, while a newer one counts.
     carries: Option<Vec<ChannelSelector>>,
+}
+
+/// A connection, as it can be reached.
+#[derive(Clone)]
+pub(crate) struct Connected {
+    pub(crate) number: u64,
+    pub(crate) handle: SessionHandle,
+    /// Absent for one that is told to go as it begins.
+    pub(crate) slot: Option<Slot>,
 }
 
 /// What a connection's request says of its session.
@@ -77,7 +86,7 @@ pub(crate) struct Resumed {
 /// How a session can be changed.
 pub(crate) struct Place {
     /// The newest last; none between two connections.
-    pub(crate) connections: Vec<(u64, SessionHandle)>,
+    pub(crate) connections: Vec<Connected>,
     pub(crate) terms: Terms,
 }
 
@@ -143,6 +152,7 @@ impl Sessions {
         terms: Terms,
         resumed: &Resumed,
         session: &mut Session,
+        slot: Option<Slot>,
     ) -> Held {
         let key: Arc<str> = key.map_or_else(random_key, Into::into);
         session.set_key(Arc::clone(&key));
@@ -174,8 +184,11 @@ impl Sessions {
         entry.terms = terms;
         entry.channels = session.channels();
         entry.connections.push(Connection {
-            number: connection,
-            handle: session.handle(),
+            reached: Connected {
+                number: connection,
+                handle: session.handle(),
+                slot,
+            },
             carries: None,
         });
         let (was_left, was_changed) = (entry.left_at.take().is_some(), entry.version > 0);
@@ -198,7 +211,11 @@ impl Sessions {
         state.forget_old(self.0.keep);
         let entry = state.entries.get(key)?;
         (entry.terms.principal.as_deref() == principal).then(|| Place {
-            connections: entry.connections.iter().map(Connection::named).collect(),
+            connections: entry
+                .connections
+                .iter()
+                .map(|c| c.reached.clone())
+                .collect(),
             terms: entry.terms.clone(),
         })
     }
@@ -210,7 +227,7 @@ impl Sessions {
         let Some(entry) = state.entries.get(key) else {
             return false;
         };
-        let newest = entry.connections.last().map(|newest| newest.number);
+        let newest = entry.connections.last().map(|newest| newest.reached.number);
         entry.changed_by == Some(connection) && newest.is_none_or(|newest| newest == connection)
     }
 
@@ -221,11 +238,13 @@ impl Sessions {
             return;
         };
         let had_some = !entry.connections.is_empty();
-        entry.connections.retain(|other| other.number != connection);
+        entry
+            .connections
+            .retain(|other| other.reached.number != connection);
         match entry.connections.last_mut() {
             Some(newest) => {
                 if let Some(carries) = newest.carries.take() {
-                    let number = newest.number;
+                    let number = newest.reached.number;
                     entry.change(&carries);
                     entry.changed_by = Some(number);
                 }
@@ -277,7 +296,7 @@ impl Sessions {
         let Some(entry) = state.entries.get_mut(key) else {
             return;
         };
-        let numbers = entry.connections.iter().map(|other| other.number);
+        let numbers = entry.connections.iter().map(|other| other.reached.number);
         match numbers.rev().position(|number| number == connection) {
             Some(0) => {
                 entry.change(channels);
@@ -312,12 +331,6 @@ impl Entry {
         let selectors = self.channels.iter().chain(&self.removed);
         let names = selectors.map(|selector| selector.as_str().len() + SELECTOR_BYTES);
         ENTRY_BYTES + names.sum::<usize>()
-    }
-}
-
-impl Connection {
-    fn named(&self) -> (u64, SessionHandle) {
-        (self.number, self.handle.clone())
     }
 }
 
@@ -368,18 +381,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.sessions.let_go(&self.key, self.connection);
     }
-}
-
-/// 128 bits of the operating system's entropy.
-fn random_key() -> Arc<str> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has entropy");
-    let mut key = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    key.into()
 }
 
 const MAX_REMOVED: usize = 1_000;

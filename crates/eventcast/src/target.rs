@@ -15,8 +15,10 @@ pub(crate) enum Target {
     Events,
     History(ChannelName),
     Health,
+    Refresh(String),
     Request(String),
     Session(String),
+    Tickets,
 }
 
 impl Target {
@@ -30,12 +32,16 @@ impl Target {
         match path {
             "/events" => Some(Ok(Self::Events)),
             "/healthz" => Some(Ok(Self::Health)),
+            "/tickets" => Some(Ok(Self::Tickets)),
             _ => {
                 if let Some(name) = path.strip_prefix(REQUESTS) {
                     return Some(request_name(name).map(Self::Request));
                 }
                 if let Some(key) = path.strip_prefix(SESSIONS) {
-                    return Some(Ok(Self::Session(key.to_owned())));
+                    return Some(Ok(match key.strip_suffix("/refresh") {
+                        Some(key) => Self::Refresh(key.to_owned()),
+                        None => Self::Session(key.to_owned()),
+                    }));
                 }
                 let name = path.strip_prefix("/channels/")?;
                 // A name's own slashes may come as they are, and it may even end like this.

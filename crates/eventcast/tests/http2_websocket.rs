@@ -146,7 +146,7 @@ async fn a_reset_ends_the_session() {
 async fn what_is_refused() {
     let origins = AllowedOrigins::same_origin().and("https://app.test");
     let service = quiet()
-        .with_authorizer(everything)
+        .with_authenticator(everything)
         .with_allowed_origins(origins);
     let server = TestServer::start(known_ids(), service, ServerConfig::new()).await;
     let client = Http2::connect(&server).await;

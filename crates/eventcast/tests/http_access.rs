@@ -27,7 +27,7 @@ async fn a_publish_that_is_not_allowed_is_refused_before_its_body() {
 
 #[tokio::test]
 async fn publishing_is_by_channel() {
-    let config = quiet().with_authorizer(support::only_public);
+    let config = quiet().with_authenticator(support::only_public);
     let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
     let allowed = server.ask(post("/channels/public/a", &[], "x")).await;
     assert_eq!(allowed.json()["channel"], "public/a");
@@ -47,7 +47,7 @@ fn bearer(request: &Parts) -> Result<Permissions, Denied> {
 
 #[tokio::test]
 async fn credentials() {
-    let config = quiet().with_authorizer(bearer);
+    let config = quiet().with_authenticator(bearer);
     let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
     let good = &[("Authorization", "Bearer good")][..];
     let bad = &[("Authorization", "Bearer bad")][..];
@@ -72,7 +72,7 @@ const APP: &str = "https://app.example";
 
 async fn with_origins(origins: AllowedOrigins) -> TestServer {
     let config = quiet()
-        .with_authorizer(support::everything)
+        .with_authenticator(support::everything)
         .with_allowed_origins(origins);
     TestServer::start(known_ids(), config, ServerConfig::new()).await
 }

@@ -24,7 +24,7 @@ impl RequestHandler for Echo {
 
 async fn server() -> TestServer {
     let service = quiet()
-        .with_authorizer(everything)
+        .with_authenticator(everything)
         .with_request_handler(Echo);
     TestServer::start(known_ids(), service, ServerConfig::new()).await
 }

@@ -51,7 +51,7 @@ fn draining_retry(block: &str) -> u64 {
 #[tokio::test]
 async fn while_it_drains_sessions_go_on_and_new_ones_are_sent_elsewhere() {
     let retry = Duration::from_secs(4);
-    let mut server = start(quiet().with_authorizer(everything).with_retry(retry)).await;
+    let mut server = start(quiet().with_authenticator(everything).with_retry(retry)).await;
     // Of so many over an hour, most are there for all of this test.
     let mut streams = Vec::new();
     for _ in 0..3 {

@@ -11,7 +11,7 @@ use eventcast::ServerConfig;
 use support::{HOST, TestServer, get, known_ids, post, quiet, request};
 
 async fn server() -> TestServer {
-    let config = quiet().with_authorizer(support::everything);
+    let config = quiet().with_authenticator(support::everything);
     let hub = known_ids().with_max_session_channels(10);
     let impatient = ServerConfig::new().with_header_timeout(Duration::from_millis(200));
     TestServer::start(hub, config, impatient).await

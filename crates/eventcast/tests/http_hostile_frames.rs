@@ -27,7 +27,7 @@ fn announced(first: u8, length: usize) -> Vec<u8> {
 
 async fn server() -> TestServer {
     let config = quiet()
-        .with_authorizer(support::everything)
+        .with_authenticator(support::everything)
         .with_max_message(1_000);
     TestServer::start(known_ids(), config, ServerConfig::new()).await
 }

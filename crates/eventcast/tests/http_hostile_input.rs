@@ -9,7 +9,7 @@ use eventcast::ServerConfig;
 use support::{HOST, TestServer, get, known_ids, post, quiet, request};
 
 async fn server() -> TestServer {
-    let config = quiet().with_authorizer(support::everything);
+    let config = quiet().with_authenticator(support::everything);
     let hub = known_ids().with_max_session_channels(10);
     TestServer::start(hub, config, ServerConfig::new()).await
 }

@@ -90,7 +90,7 @@ where
 /// With any body, and without a connection at all.
 #[tokio::test]
 async fn by_hand() {
-    let config = quiet().with_authorizer(support::everything);
+    let config = quiet().with_authenticator(support::everything);
     let mut service = EventService::new(Hub::with_config(known_ids()), config);
     std::future::poll_fn(|cx| Service::<Request<Empty<Bytes>>>::poll_ready(&mut service, cx))
         .await

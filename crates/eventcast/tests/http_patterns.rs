@@ -79,7 +79,7 @@ async fn nobody_has_a_pattern_unless_allowed() {
         Ok(Permissions::subscribe()
             .with_patterns(|pattern| pattern.prefix().starts_with("user/7/")))
     };
-    let config = ServiceConfig::new().with_authorizer(own);
+    let config = ServiceConfig::new().with_authenticator(own);
     let server = TestServer::start(support::known_ids(), config, ServerConfig::new()).await;
     let wide = server.ask(get("/events?channel=user/*", &[])).await;
     wide.assert_problem(403);

@@ -135,7 +135,7 @@ async fn bad_names() {
 /// A server whose bodies may have 1000 bytes, and its hub's payloads 900.
 async fn small() -> TestServer {
     let config = quiet()
-        .with_authorizer(support::everything)
+        .with_authenticator(support::everything)
         .with_max_message(1000)
         .with_body_timeout(Duration::from_millis(100));
     let hub = known_ids().with_max_payload(900);
@@ -270,7 +270,7 @@ async fn a_full_hub_is_a_reason_to_come_back() {
     let hub = known_ids()
         .with_max_channels(1)
         .with_retention(Retention::new().with_count(1));
-    let config = quiet().with_authorizer(support::everything);
+    let config = quiet().with_authenticator(support::everything);
     let server = TestServer::start(hub, config, ServerConfig::new()).await;
     assert_eq!(
         server.ask(post("/channels/a", &[], "x")).await.head.status,

@@ -152,7 +152,7 @@ async fn a_refusal_has_the_status_that_fits_its_code() {
 
 #[tokio::test]
 async fn the_handler_is_told_who_asks() {
-    let server = start(answering().with_authorizer(support::only_public)).await;
+    let server = start(answering().with_authenticator(support::only_public)).await;
     let ann = &[("X-User", "ann")][..];
     let told = server.ask(post("/requests/who", ann, "")).await;
     assert_eq!(told.body, b"ann true");

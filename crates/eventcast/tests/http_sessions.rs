@@ -107,7 +107,7 @@ async fn a_polling_client_changes_between_two_polls() {
 async fn what_is_refused() {
     let server = TestServer::start(
         known_ids().with_max_session_channels(2),
-        quiet().with_authorizer(only_public),
+        quiet().with_authenticator(only_public),
         ServerConfig::new(),
     )
     .await;
@@ -251,7 +251,7 @@ async fn a_key_is_its_principals() {
             .and_then(|user| user.to_str().ok());
         Ok(Permissions::subscribe().with_principal(user.unwrap_or("nobody")))
     };
-    let service = quiet().with_authorizer(named);
+    let service = quiet().with_authenticator(named);
     let server = TestServer::start(known_ids(), service, ServerConfig::new()).await;
     let target = format!("/events?channel=a&format=json&session={KEY}");
     let mut stream = server.stream_with(&target, &[("User", "ann")]).await;

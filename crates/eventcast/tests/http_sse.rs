@@ -256,7 +256,7 @@ async fn the_reconnection_time_is_told_and_spread() {
 
 #[tokio::test]
 async fn permissions_are_by_channel() {
-    let config = quiet().with_authorizer(support::only_public);
+    let config = quiet().with_authenticator(support::only_public);
     let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
     let mut stream = server.stream("/events?channel=public%2Fa").await;
     stream.control("open").await;

@@ -95,7 +95,7 @@ async fn publishing() {
 
 #[tokio::test]
 async fn permissions() {
-    let config = quiet().with_authorizer(support::only_public);
+    let config = quiet().with_authenticator(support::only_public);
     let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
     let refused = support::websocket::handshake("/events?channel=private", &[]);
     server.ask(refused).await.assert_problem(403);

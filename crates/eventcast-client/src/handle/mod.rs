@@ -23,7 +23,7 @@ use crate::connection::Context;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let config = ServiceConfig::new()
-/// #     .with_authorizer(|_: &http::request::Parts| Ok::<_, Denied>(Permissions::all()));
+/// #     .with_authenticator(|_: &http::request::Parts| Ok::<_, Denied>(Permissions::all()));
 /// # let server = Server::bind("127.0.0.1:0", EventService::new(Hub::new(), config)).await?;
 /// # let address = server.local_addr();
 /// # tokio::spawn(server.run(std::future::pending()));

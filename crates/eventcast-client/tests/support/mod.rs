@@ -42,7 +42,7 @@ impl TestServer {
 
     /// One that everybody may do everything on.
     pub(crate) async fn open() -> Self {
-        Self::start(7, ServiceConfig::new().with_authorizer(everything)).await
+        Self::start(7, ServiceConfig::new().with_authenticator(everything)).await
     }
 
     pub(crate) fn client(&self, query: &str) -> ClientBuilder {

@@ -40,11 +40,14 @@ use crate::selector::ChannelSelector;
 pub struct SessionHandle(Arc<Signal>);
 
 /// What a handle asks of a session's reader.
-#[derive(Debug)]
 pub(crate) enum Change {
     Subscribe {
         channels: Vec<ChannelSelector>,
         options: SubscriptionOptions,
+        reply: oneshot::Sender<Result<Joined, SubscribeError>>,
+    },
+    Retain {
+        keep: Box<Keep>,
         reply: oneshot::Sender<Result<Joined, SubscribeError>>,
     },
     Unsubscribe {
@@ -52,6 +55,8 @@ pub(crate) enum Change {
         reply: oneshot::Sender<Result<Joined, SubscribeError>>,
     },
 }
+
+type Keep = dyn Fn(&ChannelSelector) -> bool + Send;
 
 /// Why a session was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +120,26 @@ impl SessionHandle {
         self.0.change(Change::Unsubscribe { channels, reply })?;
         Ok(answer.await.map_err(|_| ChangeError::Gone)??)
     }
+
+    /// Removes the channels and patterns for which `keep` says no, once the session is read the next
+    /// time. Its reader is told only if there were some.
+    ///
+    /// # Errors
+    /// As [`unsubscribe`](Self::unsubscribe).
+    ///
+    /// # Cancel safety
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn retain(
+        &self,
+        keep: impl Fn(&ChannelSelector) -> bool + Send + 'static,
+    ) -> Result<Joined, ChangeError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.change(Change::Retain {
+            keep: Box::new(keep),
+            reply,
+        })?;
+        Ok(answer.await.map_err(|_| ChangeError::Gone)??)
+    }
 }
 
 impl Session {
@@ -127,12 +152,18 @@ impl Session {
                     options,
                     reply,
                 } if !reply.is_canceled() => (self.subscribe_with(channels, &options), reply),
-                Change::Unsubscribe { channels, reply } if !reply.is_canceled() => {
-                    self.settle();
-                    for channel in channels {
-                        self.unsubscribe(channel.as_str());
+                Change::Retain { keep, reply } if !reply.is_canceled() => {
+                    let mut channels = self.channels();
+                    channels.retain(|channel| !keep(channel));
+                    let joined = self.remove_all(&channels);
+                    if channels.is_empty() {
+                        let _ = reply.send(Ok(joined));
+                        continue;
                     }
-                    (Ok(self.joined(Vec::new())), reply)
+                    (Ok(joined), reply)
+                }
+                Change::Unsubscribe { channels, reply } if !reply.is_canceled() => {
+                    (Ok(self.remove_all(&channels)), reply)
                 }
                 _ => continue,
             };
@@ -148,6 +179,24 @@ impl Session {
             // Who asked may have left meanwhile; the reader is told all the same.
             let _ = reply.send(outcome);
         }
+    }
+
+    fn remove_all(&mut self, channels: &[ChannelSelector]) -> Joined {
+        self.settle();
+        for channel in channels {
+            self.unsubscribe(channel.as_str());
+        }
+        self.joined(Vec::new())
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retain { .. } => "Retain",
+            Self::Subscribe { .. } => "Subscribe",
+            Self::Unsubscribe { .. } => "Unsubscribe",
+        })
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) enum Reply {
     Error(Refusal),
     Pong,
     Published(Position),
+    Refreshed,
     Subscribed(Channels),
     Unsubscribed(Channels),
 }
@@ -49,6 +50,7 @@ impl Reply {
             Self::Error(_) => "error",
             Self::Pong => "pong",
             Self::Published(_) => "published",
+            Self::Refreshed => "refreshed",
             Self::Subscribed(_) => "subscribed",
             Self::Unsubscribed(_) => "unsubscribed",
         }
@@ -61,7 +63,7 @@ impl Reply {
                 object.string("code", refusal.code().as_str());
                 object.string("message", refusal.message());
             }
-            Self::Pong => {}
+            Self::Pong | Self::Refreshed => {}
             Self::Published(position) => object.position("id", Some(*position)),
             Self::Subscribed(set) | Self::Unsubscribed(set) => {
                 object.channels("channels", &set.channels);

@@ -24,6 +24,7 @@ pub(crate) struct Request {
 pub(crate) enum Action {
     Ping,
     Publish { channel: ChannelName, event: Event },
+    Refresh { token: String },
     Request { name: String, payload: Payload },
     Subscribe(Subscribe),
     Unsubscribe { channels: Vec<ChannelSelector> },
@@ -110,6 +111,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     slow: Option<&'a RawValue>,
     #[serde(borrow)]
+    token: Option<&'a RawValue>,
+    #[serde(borrow)]
     channel: Option<&'a RawValue>,
     #[serde(borrow)]
     event: Option<&'a RawValue>,
@@ -129,6 +132,10 @@ impl Fields<'_> {
         match text("type", self.kind)?.as_deref() {
             Some("ping") => Ok(Action::Ping),
             Some("publish") => self.publish(),
+            Some("refresh") => Ok(Action::Refresh {
+                token: text("token", self.token)?
+                    .ok_or_else(|| Refusal::bad_request("`token` is missing"))?,
+            }),
             Some("request") => self.request(),
             Some("subscribe") => Ok(Action::Subscribe(Subscribe {
                 channels: self.channels()?,

@@ -32,6 +32,7 @@ enum Outcome {
     Answered(Result<Payload, Refusal>),
     Message(Result<Option<Payload>, Refusal>),
     Published(Result<Position, Refusal>),
+    Refreshed(Result<(), Refusal>),
     Subscribe(Result<Subscribe, Refusal>),
 }
 
@@ -69,9 +70,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Outcome::Message(answer) => return self.send_back(answer).map(|()| true),
             Outcome::Answered(Ok(payload)) => Reply::Answer(payload),
             Outcome::Published(Ok(id)) => Reply::Published(id),
+            Outcome::Refreshed(Ok(())) => Reply::Refreshed,
             Outcome::Subscribe(Ok(request)) => self.subscribe(request),
             Outcome::Answered(Err(refusal))
             | Outcome::Published(Err(refusal))
+            | Outcome::Refreshed(Err(refusal))
             | Outcome::Subscribe(Err(refusal)) => Reply::Error(refusal),
         };
         self.reply(&reply, reference.as_ref());
@@ -96,14 +99,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (Message::Binary(_), Mode::Json) => {
                 Err(unsupported("requests are text messages".into()))
             }
-            (Message::Text(text), Mode::Plain) => {
-                self.plain_message(Payload::text(text.as_str()));
-                Ok(())
-            }
-            (Message::Binary(bytes), Mode::Plain) => {
-                self.plain_message(Payload::binary(bytes));
-                Ok(())
-            }
+            (Message::Text(text), Mode::Plain) => self.plain_message(Payload::text(text.as_str())),
+            (Message::Binary(bytes), Mode::Plain) => self.plain_message(Payload::binary(bytes)),
             (Message::Close(frame), _) => {
                 let code = frame.map(|frame| frame.code.into());
                 // That its answer ends the socket is no news.
@@ -115,12 +112,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn plain_message(&mut self, payload: Payload) {
+    fn plain_message(&mut self, payload: Payload) -> Result<(), Exit> {
+        if let Err(refusal) = self.handler.admit() {
+            return Err(Exit::Fail(CloseCode::Policy, refusal.into_message()));
+        }
         let handler = Arc::clone(&self.handler);
         self.pending = Some(PendingReply {
             reference: None,
             outcome: Box::pin(async move { Outcome::Message(handler.message(payload).await) }),
         });
+        Ok(())
     }
 
     fn request(&mut self, text: &str) {
@@ -130,6 +131,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return self.reply(&Reply::Error(refusal), reference.as_ref());
             }
         };
+        if let Err(refusal) = self.handler.admit() {
+            return self.reply(&Reply::Error(refusal), reference.as_ref());
+        }
         let handler = Arc::clone(&self.handler);
         let outcome: Pin<Box<dyn Future<Output = Outcome> + Send>> = match action {
             Action::Ping => return self.reply(&Reply::Pong, reference.as_ref()),
@@ -139,6 +143,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Action::Publish { channel, event } => {
                 Box::pin(async move { Outcome::Published(handler.publish(channel, event).await) })
+            }
+            Action::Refresh { token } => {
+                Box::pin(async move { Outcome::Refreshed(handler.refresh(&token).await) })
             }
             Action::Request { name, payload } => {
                 Box::pin(async move { Outcome::Answered(handler.request(&name, payload).await) })

@@ -60,6 +60,7 @@ fn session_end(end: End) -> Exit {
     let (code, reason) = match end {
         End::Completed => (CloseCode::Normal, "completed"),
         End::Draining { .. } => (CloseCode::ServiceRestart, "service restart"),
+        End::Expired | End::Revoked => (CloseCode::Policy, end.as_str()),
         End::Slow | End::TooManyChannels => (CloseCode::TryAgainLater, end.as_str()),
         _ => (CloseCode::GoingAway, "closed"),
     };

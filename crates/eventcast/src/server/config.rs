@@ -26,6 +26,8 @@ pub struct ServerConfig {
     max_streams: u32,
     ping_interval: Duration,
     stream_buffer: u32,
+    max_connections: usize,
+    max_connections_per_address: usize,
 }
 
 impl ServerConfig {
@@ -40,6 +42,8 @@ impl ServerConfig {
             max_streams: 1_000,
             ping_interval: Duration::from_secs(20),
             stream_buffer: 64 << 10,
+            max_connections: 10_000,
+            max_connections_per_address: 1_000,
         }
     }
 
@@ -120,6 +124,22 @@ impl ServerConfig {
         self
     }
 
+    /// How many connections may be open together, 10,000 by default. One more is answered 503 and
+    /// closed, over TLS only closed. The system's own limit of open files has to be higher
+    /// (`ulimit -n`).
+    pub fn with_max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// How many from one address, 1,000 by default; an IPv6 address stands for its network of 64
+    /// bits. The machine's own addresses and
+    /// [trusted proxies](crate::ServiceConfig::with_trusted_proxies) are not counted.
+    pub fn with_max_connections_per_address(mut self, connections: usize) -> Self {
+        self.max_connections_per_address = connections;
+        self
+    }
+
     /// The bound on a request's head.
     #[must_use]
     pub fn header_timeout(&self) -> Duration {
@@ -160,6 +180,18 @@ impl ServerConfig {
     #[must_use]
     pub fn ping_interval(&self) -> Duration {
         self.ping_interval
+    }
+
+    /// The bound on connections.
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// The bound on connections from one address.
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> usize {
+        self.max_connections_per_address
     }
 
     /// The bound on what an HTTP/2 stream takes before it is sent.

@@ -45,6 +45,7 @@ where
         config,
         closing,
         draining,
+        address,
         ..
     } = serving;
     let handed_over = HandedOver::default();
@@ -55,6 +56,9 @@ where
         // Boxed: hyper keeps room for this future as long as the connection lives.
         Box::pin(async move {
             let takes_chunks = request.version() == Version::HTTP_11;
+            if let Some(address) = address {
+                request.extensions_mut().insert(address);
+            }
             if let Some(link) = link {
                 request.extensions_mut().insert(Peer::new(link, None));
             }

@@ -37,6 +37,7 @@ where
         closing,
         draining,
         tasks,
+        address,
         ..
     } = serving;
     let streams = Streams::new(tasks);
@@ -47,6 +48,9 @@ where
             let stream = Streams::current();
             let extensions = request.extensions_mut();
             extensions.insert(Arc::clone(&stream));
+            if let Some(address) = address {
+                extensions.insert(address);
+            }
             if let Some(link) = link {
                 extensions.insert(Peer::new(link, Some(Arc::clone(&stream))));
             }

@@ -5,6 +5,7 @@ mod http1;
 mod http2;
 mod link;
 mod preface;
+mod seats;
 mod serve;
 mod socket;
 mod stall;

@@ -16,10 +16,13 @@ use tokio_util::task::TaskTracker;
 use super::config::ServerConfig;
 use super::link::Link;
 use super::preface::{Version, sniff};
+use super::seats::{Seat, Seats};
 use super::stall::StallGuard;
 #[cfg(feature = "tls")]
 use super::tls::TlsConfig;
 use super::{http1, http2, socket};
+use crate::address::ClientAddress;
+use crate::limits::Limit;
 use crate::service::EventService;
 
 /// Serves an [`EventService`] over HTTP/1.1 and HTTP/2, on one port.
@@ -109,7 +112,9 @@ impl Server {
             closing: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            address: None,
         };
+        let seats = Seats::default();
         let tasks = &serving.tasks;
         let mut drained = pin!(serving.drained(shutdown));
         loop {
@@ -117,20 +122,34 @@ impl Server {
                 accepted = self.listener.accept() => accepted,
                 () = &mut drained => break,
             };
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, peer)) = accepted else {
                 // Out of file descriptors or the like: what is open goes on, and frees some.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
+            let address = ClientAddress::new(peer.ip());
+            let Some(seat) = serving.seat(&seats, address) else {
+                #[cfg(feature = "tls")]
+                let is_plain = self.tls.is_none();
+                #[cfg(not(feature = "tls"))]
+                let is_plain = true;
+                if is_plain {
+                    // Who does not take this at once will find the connection closed.
+                    let _ = stream.try_write(FULL);
+                }
+                continue;
+            };
             socket::prepare(&stream, &self.config);
             let cut = serving.cut.clone();
+            let mut serving = serving.clone();
+            serving.address = Some(address);
             #[cfg(feature = "tls")]
             if let Some(tls) = &self.tls {
-                let connection = encrypted(stream, tls.clone(), serving.clone());
+                let connection = encrypted(stream, tls.clone(), serving, Some(seat));
                 tasks.spawn(cut.run_until_cancelled_owned(connection));
                 continue;
             }
-            tasks.spawn(cut.run_until_cancelled_owned(plain(stream, serving.clone())));
+            tasks.spawn(cut.run_until_cancelled_owned(plain(stream, serving, Some(seat))));
         }
         drop(self.listener);
         serving.closing.cancel();
@@ -164,15 +183,16 @@ pub async fn serve_connection<S>(
         closing: CancellationToken::new(),
         cut: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        address: None,
     };
     let (tasks, _cut_when_dropped) = (serving.tasks.clone(), serving.cut.clone().drop_guard());
     #[cfg(feature = "tls")]
     match tls {
-        Some(tls) => encrypted(io, tls, serving).await,
-        None => plain(io, serving).await,
+        Some(tls) => encrypted(io, tls, serving, None).await,
+        None => plain(io, serving, None).await,
     }
     #[cfg(not(feature = "tls"))]
-    plain(io, serving).await;
+    plain(io, serving, None).await;
     tasks.close();
     tasks.wait().await;
     service.sessions_ended().await;
@@ -191,6 +211,8 @@ pub(super) struct Serving {
     pub(super) cut: CancellationToken,
     /// What a shutdown waits for.
     pub(super) tasks: TaskTracker,
+    /// Where the connection comes from, if it comes from an address.
+    pub(super) address: Option<ClientAddress>,
 }
 
 impl Serving {
@@ -203,6 +225,22 @@ impl Serving {
         }
         self.draining.cancel();
         registry.drained().await;
+    }
+
+    /// A place for a connection from an address, or none, which is counted.
+    fn seat(&self, seats: &Seats, address: ClientAddress) -> Option<Seat> {
+        let shared = self.service.shared();
+        let is_trusted = || shared.config.trusted_proxies.includes(address.ip());
+        let counted = (!address.is_own() && !is_trusted()).then_some(address);
+        let (all, one) = (
+            self.config.max_connections(),
+            self.config.max_connections_per_address(),
+        );
+        let seat = seats.take(counted, all, one);
+        if seat.is_none() {
+            shared.gate.count(Limit::Connections);
+        }
+        seat
     }
 
     /// Made only where somebody wants to know how sessions end.
@@ -230,29 +268,31 @@ impl Serving {
     }
 }
 
-async fn plain<S>(stream: S, serving: Serving)
+async fn plain<S>(stream: S, serving: Serving, seat: Option<Seat>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let link = serving.link();
-    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone());
+    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone(), seat);
     if let Some((version, io)) = serving.before_requests(sniff(io)).await {
         serving.speak(version, io, link).await;
     }
 }
 
 #[cfg(feature = "tls")]
-async fn encrypted<S>(stream: S, tls: TlsConfig, serving: Serving)
+async fn encrypted<S>(stream: S, tls: TlsConfig, serving: Serving, seat: Option<Seat>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     // Below TLS, which takes bytes without having written them.
     let link = serving.link();
-    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone());
+    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone(), seat);
     let handshake = Box::pin(tls.accept(io));
     if let Some((version, io)) = serving.before_requests(handshake).await {
         serving.speak(version, io, link).await;
     }
 }
 
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
+    Connection: close\r\nContent-Length: 0\r\n\r\n";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::link::Link;
+use super::seats::Seat;
 
 /// A stream whose writes fail once they have made no progress for a time.
 pub(super) struct StallGuard<S> {
@@ -19,15 +20,23 @@ pub(super) struct StallGuard<S> {
     blocked: Option<Pin<Box<Sleep>>>,
     /// Told what happens, where somebody wants to know.
     link: Option<Arc<Link>>,
+    /// Given back with the socket, whoever has it in the end.
+    _seat: Option<Box<Seat>>,
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, timeout: Duration, link: Option<Arc<Link>>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        timeout: Duration,
+        link: Option<Arc<Link>>,
+        seat: Option<Seat>,
+    ) -> Self {
         Self {
             stream,
             timeout,
             blocked: None,
             link,
+            _seat: seat.map(Box::new),
         }
     }
 

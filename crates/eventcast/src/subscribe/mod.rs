@@ -11,12 +11,12 @@ use eventcast_sse::{SseConfig, SseFormat};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
-use crate::access::{Denied, Permissions};
+use crate::access::{Denied, Grant, Permissions};
 use crate::body::ResponseBody;
 use crate::disconnect::{Departure, DisconnectReason};
 use crate::problem::Problem;
 use crate::query::{Format, Query};
-use crate::registry::{Registered, Transport};
+use crate::registry::{Refused, Registered, Transport};
 use crate::server::Peer;
 use crate::service::Shared;
 use crate::sessions::{Held, Resumed, Terms};
@@ -24,20 +24,21 @@ use crate::sessions::{Held, Resumed, Terms};
 /// Opens a session and answers with its transport.
 pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
-    permissions: Permissions,
+    grant: Grant,
     parts: Parts,
     mut query: Query,
 ) -> Result<Response<ResponseBody>, Problem> {
+    let permissions = &grant.permissions;
     if !query.channels.iter().all(|c| permissions.may_select(c)) {
         return Err(Denied::Forbidden.into());
     }
     let request = Request::from_parts(parts, ());
     let transport = negotiate::negotiate(&request, &query)?;
     let named_one = matches!(query.channels[..], [ChannelSelector::Channel(_)]);
-    let resumed = resume(shared, &permissions, &query)?;
+    let resumed = resume(shared, permissions, &query)?;
     query.channels.clone_from(&resumed.channels);
     if transport == Transport::WebSocket {
-        return websocket::answer(shared, permissions, request, &query);
+        return websocket::answer(shared, grant, request, &query);
     }
     if query.channels.is_empty() {
         return Err(Problem::bad_request(
@@ -61,9 +62,12 @@ pub(crate) async fn subscribe(
         one_channel: transport == Transport::Sse && format == SseFormat::Plain,
     };
     let departure = departure(shared, transport, &request);
-    let mut registered = register(shared, transport, &session, departure)?;
+    let mut registered = register(shared, transport, &session, departure, &grant)?;
     let key = query.session.as_deref();
-    let held = shared.sessions.hold(key, terms, &resumed, &mut session);
+    let slot = registered.as_ref().map(Registered::slot);
+    let held = shared
+        .sessions
+        .hold(key, terms, &resumed, &mut session, slot);
     if let Some(registered) = &mut registered {
         registered.departure.set_session(held.key());
     }
@@ -102,15 +106,21 @@ fn register(
     transport: Transport,
     session: &Session,
     departure: Departure,
+    grant: &Grant,
 ) -> Result<Option<Registered>, Problem> {
-    match shared.registry.register(transport, session, departure) {
+    let registered = shared
+        .registry
+        .register(transport, session, departure, grant);
+    match registered {
         Ok(registered) => Ok(Some(registered)),
         // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
-        Err(end @ End::Draining { .. }) => {
+        Err(Refused::Ended(end @ End::Draining { .. })) if transport != Transport::WebSocket => {
             session.handle().end(end);
             Ok(None)
         }
-        Err(_) => Err(shared.unavailable()),
+        Err(Refused::Ended(_)) => Err(shared.unavailable()),
+        Err(Refused::Limited(limited)) => Err(shared.gate.refuse(limited)),
+        Err(Refused::Revoked) => Err(Denied::Unauthorized.into()),
     }
 }
 

@@ -6,8 +6,8 @@ use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 
-use super::{departure, open};
-use crate::access::Permissions;
+use super::{departure, open, register};
+use crate::access::Grant;
 use crate::body::ResponseBody;
 use crate::client::Client;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ use crate::spread::around;
 
 pub(super) fn answer(
     shared: &Arc<Shared>,
-    permissions: Permissions,
+    grant: Grant,
     mut request: Request<()>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
@@ -35,10 +35,8 @@ pub(super) fn answer(
     }
     let session = open(shared, query)?;
     let departure = departure(shared, Transport::WebSocket, &request);
-    let mut registered = shared
-        .registry
-        .register(Transport::WebSocket, &session, departure)
-        .map_err(|_| shared.unavailable())?;
+    let registered = register(shared, Transport::WebSocket, &session, departure, &grant)?;
+    let mut registered = registered.ok_or_else(|| shared.unavailable())?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
@@ -46,7 +44,13 @@ pub(super) fn answer(
         .with_retry(around(shared.config.retry))
         .with_max_message(shared.config.max_message);
     let stream = request.extensions_mut().remove::<Arc<Stream>>();
-    let client = Arc::new(Client::new(shared, permissions, request));
+    let client = Arc::new(Client::new(
+        shared,
+        grant,
+        &session,
+        registered.slot(),
+        request,
+    ));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
     tokio::spawn(async move {
         registered.departure.tell_websocket(connection.await);

@@ -87,7 +87,7 @@ impl TestServer {
     pub(crate) async fn open() -> Self {
         Self::start(
             known_ids(),
-            quiet().with_authorizer(everything),
+            quiet().with_authenticator(everything),
             ServerConfig::new(),
         )
         .await
@@ -174,12 +174,12 @@ pub(crate) fn quiet() -> ServiceConfig {
     ServiceConfig::new().with_retry(Duration::ZERO)
 }
 
-/// An authorizer.
+/// An authenticator.
 pub(crate) fn everything(_: &Parts) -> Result<Permissions, Denied> {
     Ok(Permissions::all())
 }
 
-/// An authorizer that lets everybody do everything, but only below `public/`.
+/// An authenticator that lets everybody do everything, but only below `public/`.
 pub(crate) fn only_public(_: &Parts) -> Result<Permissions, Denied> {
     Ok(Permissions::all().only_channels(|name| name.as_str().starts_with("public/")))
 }

@@ -14,9 +14,11 @@ use crate::transport::stage::{Stage, twin};
 use crate::transport::wire::Cut;
 use crate::verdict::ensure;
 
-const ENDS: [End; 5] = [
+const ENDS: [End; 7] = [
     End::Closed,
     End::Completed,
+    End::Expired,
+    End::Revoked,
     End::Slow,
     End::Draining { retry: None },
     End::Draining {

@@ -43,16 +43,18 @@ impl Frames {
             CLOSE => {
                 self.closed = true;
                 self.answer(CLOSE, payload);
-                let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                Ok(self.close(code.ok_or("a close without a code")?))
+                let close = payload.split_first_chunk();
+                let (code, said) = close.ok_or("a close without a code")?;
+                Ok(self.close(u16::from_be_bytes(*code), said))
             }
             _ => Err(format!("a frame that begins with {first:#x}")),
         }
     }
 
     /// An end that a message told already is not told again by the close frame.
-    fn close(&self, code: u16) -> Option<Seen> {
+    fn close(&self, code: u16, said: &[u8]) -> Option<Seen> {
         let reason = match code {
+            1008 => std::str::from_utf8(said).ok()?,
             1000 => "completed",
             1001 => "closed",
             1012 if !self.draining => "draining",
