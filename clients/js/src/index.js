@@ -1,2 +1,2 @@
 export { EventCast } from "./client.js";
-export { EventCastError } from "./wire.js";
+export { EventCastError } from "./errors.js";

@@ -1,6 +1,6 @@
 // Incremental parsers: they are fed text in any pieces.
 
-import { EventCastError } from "./wire.js";
+import { tooLarge } from "./errors.js";
 
 /** Yields whole lines; an unfinished one is kept. Lines end with LF, CR or CRLF. */
 export function lineReader(limit) {
@@ -12,8 +12,11 @@ export function lineReader(limit) {
     afterCr = text.endsWith("\r");
     lines[0] = rest + lines[0];
     rest = lines.pop();
+    for (const line of lines) {
+      if (line.length > limit) throw tooLarge();
+      yield line;
+    }
     if (rest.length > limit) throw tooLarge();
-    yield* lines;
   };
 }
 
@@ -39,12 +42,11 @@ export function blockParser(limit) {
         block = {};
         size = 0;
         if (message) yield [message, done];
-        continue;
+      } else if (line[0] !== ":") {
+        if ((size += line.length) > limit) throw tooLarge();
+        const [, field, value] = /^([^:]*)(?:: ?)?(.*)$/s.exec(line);
+        block[field] = field === "data" && block.data !== undefined ? `${block.data}\n${value}` : value;
       }
-      if ((size += line.length) > limit) throw tooLarge();
-      const [, field, value] = /^([^:]*)(?:: ?)?(.*)$/s.exec(line);
-      if (field === "data") block.data = block.data === undefined ? value : `${block.data}\n${value}`;
-      else if (field === "event" || field === "id" || field === "retry") block[field] = value;
     }
   };
 }
@@ -52,10 +54,5 @@ export function blockParser(limit) {
 function toMessage({ event = "", data, id, retry }) {
   if (data === undefined) return id && { type: "position", id };
   const message = JSON.parse(data);
-  if (!event.startsWith("eventcast.")) return message;
-  return { ...message, type: event.slice(10), id, retry: /^\d+$/.test(retry) ? Number(retry) : undefined };
-}
-
-function tooLarge() {
-  return new EventCastError("a message is larger than maxMessage", { code: "too_large" });
+  return event.startsWith("eventcast.") ? { ...message, type: event.slice(10), id, retry: retry && +retry } : message;
 }

@@ -2,62 +2,51 @@
 // comes to `link.message`, and throws if it was cut. A message that ends the connection sets
 // `link.end`; a promise from `link.message` says when there is room for the next one.
 
+import { body, pieces } from "./body.js";
+import { garbled, lost } from "./errors.js";
 import { blockParser, lineParser } from "./parse.js";
-import { EventCastError } from "./wire.js";
+import { sleep } from "./requests.js";
 
-const cut = (why) => new EventCastError(why, { code: "disconnected", retryable: true });
+/** Between polls that bring nothing at once. */
+const BETWEEN_POLLS = 100;
 
-async function* pieces(response, link) {
-  const reader = response.body.getReader();
+const streaming = (accept, params, parser) => async (link) => {
+  const response = await link.fetch(accept, params);
+  if (response.status === 204) return link.finish("completed");
+  const parse = parser(link.maxMessage);
   const decoder = new TextDecoder();
-  try {
-    for (;;) {
-      link.heard();
-      const { done, value } = await reader.read();
-      link.hush(); // nothing is read while the consumer is slow
-      if (done) return;
-      yield decoder.decode(value, { stream: true });
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
-
-async function stream(link, response, parse) {
-  if (response.status === 204) {
-    link.end = { reason: "completed" };
-    return;
-  }
-  for await (const text of pieces(response, link)) {
-    for (const [message, size] of parse(text)) {
+  // Nothing is read while the consumer is slow: that is no silence.
+  for await (const piece of pieces(response, link.heard, link.hush)) {
+    for (const [message, size] of parse(decoder.decode(piece, { stream: true }))) {
       await link.message(message, size);
       if (link.end) return;
     }
   }
-  throw cut("the stream was cut");
-}
+  throw lost("the stream was cut");
+};
 
 async function poll(link) {
-  for (let first = true; ; first = false) {
-    const wait = first ? 0 : link.wait;
-    if (!first) link.heard(wait * 1000 + link.openTimeout);
+  for (;;) {
+    const resumes = link.id();
+    const wait = resumes && link.opened ? link.pollWait : 0;
+    if (link.opened) link.heard(wait * 1000 + link.connectTimeout);
     const response = await link.fetch("application/json", { transport: "poll", wait });
-    let text = "";
-    for await (const piece of pieces(response, link)) {
-      if ((text += piece).length > link.maxMessage) {
-        throw new EventCastError("an answer is larger than maxMessage", { code: "too_large" });
-      }
-    }
-    const { events, position, end, retry } = JSON.parse(text);
-    if (first) link.message({ type: "open" });
-    for (const message of events) await link.message(message, text.length / events.length);
+    const answer = await body(response, link.maxMessage);
+    const { events, position, end, retry } = JSON.parse(await answer.text());
+    const told = link.told;
+    if (!Array.isArray(events)) throw garbled();
+    if (!link.opened) link.message({ type: "open" });
+    for (const message of events) await link.message(message, answer.size / events.length);
     if (position) link.message({ type: "position", id: position });
-    if (end) link.message({ type: "end", reason: end, retry });
+    if (end) link.finish(end, retry);
     if (link.end) return;
+    // A server that brings nothing and does not wait is not asked without a pause.
+    if (wait && told === link.told) await sleep(BETWEEN_POLLS, link.signal);
   }
 }
 
-function websocket(link, url) {
+async function websocket(link) {
+  const url = await link.url();
   return new Promise((resolve, reject) => {
     const socket = new link.WebSocket(url, ["eventcast.v1+json"]);
     let pinging;
@@ -74,12 +63,12 @@ function websocket(link, url) {
     if (link.signal.aborted) return aborted();
     link.send = (message) => socket.send(JSON.stringify(message));
     // `close` follows and says more, but not from every WebSocket that never opened.
-    socket.onerror = () => link.opened || done(reject, cut("the WebSocket did not open"));
+    socket.onerror = () => link.opened || done(reject, lost("the WebSocket did not open"));
     socket.onmessage = ({ data }) => {
-      if (typeof data !== "string") return;
       let room;
       try {
         const message = JSON.parse(data);
+        if (data.length > link.maxMessage) link.tooLarge();
         room = link.message(message, data.length);
         link.heard();
         // Pages do not see a WebSocket's own pings.
@@ -95,19 +84,17 @@ function websocket(link, url) {
       }
     };
     socket.onclose = ({ code, reason }) => {
-      if (code === 1000) link.end = { reason: "completed" };
-      else if (code === 1001) link.end = { reason: "closed" };
-      else if (!link.end) return done(reject, cut(`the WebSocket was closed: ${code} ${reason}`));
-      done(resolve);
+      if (code === 1000) link.finish("completed");
+      else if (code === 1001) link.finish("closed");
+      if (link.end) done(resolve);
+      else done(reject, lost(`the WebSocket was closed: ${code} ${reason}`));
     };
   });
 }
 
 export const transports = {
-  websocket: async (link) => websocket(link, await link.url()),
-  sse: async (link) =>
-    stream(link, await link.fetch("text/event-stream", { transport: "sse", format: "json" }), blockParser(link.maxMessage)),
-  stream: async (link) =>
-    stream(link, await link.fetch("application/x-ndjson", { transport: "stream" }), lineParser(link.maxMessage)),
+  websocket,
+  sse: streaming("text/event-stream", { transport: "sse", format: "json" }, blockParser),
+  stream: streaming("application/x-ndjson", { transport: "stream" }, lineParser),
   poll,
 };

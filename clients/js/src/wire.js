@@ -1,39 +1,12 @@
-// Ids, payloads and refusals, as they are on the wire.
+// Ids and payloads, as they are on the wire.
 
-const CODES = {
-  400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "completed",
-  413: "too_large", 429: "rate_limited", 500: "internal", 503: "unavailable", 504: "timeout",
-};
-const MAX_WAIT = 2 ** 31 - 1; // of setTimeout
+import { garbled } from "./errors.js";
+
 const BASE64_STEP = 0x8000; // arguments of one call
 
-/** What was refused, and why. `code` is a WebSocket's error code, or what the status stands for. */
-export class EventCastError extends Error {
-  constructor(message, { code, status, retryAfter, retryable = false, cause } = {}) {
-    super(message, { cause });
-    this.name = "EventCastError";
-    this.code = code;
-    this.status = status;
-    this.retryAfter = retryAfter;
-    this.retryable = retryable;
-  }
-}
+export const isId = (id) => /^[0-9a-z]{8}-[a-t]\d{1,20}$/.test(id);
 
-/** The error that a response stands for. */
-export async function refusal(response) {
-  const { status } = response;
-  const problem = (await response.json().catch(() => {})) ?? {};
-  const after = response.headers.get("retry-after");
-  const wait = after ? (/^\d+$/.test(after) ? after * 1000 : Date.parse(after) - Date.now()) : NaN;
-  return new EventCastError(problem.detail ?? problem.title ?? `HTTP ${status}`, {
-    code: CODES[status] ?? `http_${status}`,
-    status,
-    retryAfter: wait >= 0 ? Math.min(wait, MAX_WAIT) : undefined,
-    retryable: status === 408 || status === 429 || status >= 500,
-  });
-}
-
-/** Whether an event with this id is new to who has had all up to `last`. */
+/** Whether this id is new to who has had all up to `last`. */
 export const isAfter = (id, last) => !last || id.slice(0, 9) !== last.slice(0, 9) || id > last;
 
 /** 128 random bits. `crypto.randomUUID` is for secure contexts only. */
@@ -45,16 +18,16 @@ export function decode({ data, encoding }) {
   if (encoding === "base64") {
     return { data: Uint8Array.from(atob(data), (char) => char.charCodeAt(0)), encoding: "binary" };
   }
+  if (data === undefined || (encoding ?? "json") !== "json") throw garbled();
   return { data, encoding: encoding ?? (typeof data === "string" ? "text" : "json") };
 }
 
-/** The payload of an HTTP answer. */
-export async function decodeBody(response) {
-  const type = response.headers.get("content-type") ?? "";
-  if (/^text\//.test(type)) return response.text();
-  if (/^application\/(json|\S+\+json)/.test(type)) return response.json();
-  return new Uint8Array(await response.arrayBuffer());
-}
+/** An event's delivery. */
+export const published = (message, kind = "event") => {
+  const { id, channel, event: name } = message;
+  if (typeof channel !== "string" || (kind === "event" && !id)) throw garbled();
+  return { kind, id, channel, name, ...decode(message) };
+};
 
 const bytes = (data) =>
   data instanceof ArrayBuffer ? new Uint8Array(data)
@@ -72,9 +45,9 @@ export function encodeBody(data, encoding) {
 }
 
 /** A payload as members of a message. */
-export function encode(data, encoding) {
+export function encode(data = null, encoding) {
   const binary = bytes(data);
-  if (!binary) return { data: data === undefined ? null : data, encoding: typeof data === "string" ? encoding : undefined };
+  if (!binary) return { data, encoding: typeof data === "string" ? encoding : undefined };
   let text = "";
   for (let at = 0; at < binary.length; at += BASE64_STEP) {
     text += String.fromCharCode(...binary.subarray(at, at + BASE64_STEP));

@@ -99,7 +99,7 @@ for (const transport of TRANSPORTS) {
         seen.push(data);
       }
       const others = TRANSPORTS.filter((name) => name !== transport);
-      const rest = client(t, hub.url, { channels: channel, transports: others[0], lastEventId: events.lastEventId });
+      const rest = client(t, hub.url, { channels: channel, transports: others[0], resume: events.lastEventId });
       seen.push(...(await take(rest, 15)).map((event) => event.data));
       assert.deepEqual(seen, Array.from({ length: 20 }, (_, n) => n));
     });
@@ -126,7 +126,7 @@ for (const transport of TRANSPORTS) {
 
     test("a lost epoch is a gap", async (t) => {
       const channel = fresh();
-      const events = open(t, channel, { lastEventId: "00000007-a5" });
+      const events = open(t, channel, { resume: "00000007-a5" });
       await events.publish(channel, "kept");
       const [gap, event] = await take(events, 1);
       assert.deepEqual([gap.kind, gap.channel, gap.reason], ["gap", channel, "epoch"]);

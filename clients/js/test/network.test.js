@@ -63,7 +63,7 @@ for (const transport of TRANSPORTS) {
 
     test("silence ends in a new connection", async (t) => {
       const proxy = await proxied(t);
-      const events = client(t, proxy.url, { channels: "quiet", transports: transport, wait: 1, openTimeout: 1000 });
+      const events = client(t, proxy.url, { channels: "quiet", transports: transport, pollWait: 1, connectTimeout: 1000 });
       await next(events, "open");
       // The hub's signs of life are enough.
       const again = next(events, "open");
@@ -171,7 +171,7 @@ test("a blocked WebSocket gives way, and the choice is kept", LIMIT, async (t) =
 
 test("a WebSocket and streams that never open give way to polls", LIMIT, async (t) => {
   const proxy = await proxied(t, (head) => (/transport=poll|POST/.test(head) ? {} : { silent: true }));
-  const events = client(t, proxy.url, { channels: "fallback", openTimeout: 100 });
+  const events = client(t, proxy.url, { channels: "fallback", connectTimeout: 100 });
   assert.equal((await next(events, "open")).transport, "poll");
   const came = next(events, "message");
   await events.publish("fallback", 1);
@@ -243,13 +243,6 @@ test("a WebSocket brings its token in the query, where it is told to", LIMIT, as
   assert.equal((await next(events, "open")).transport, "websocket");
   assert.match(proxy.heads[0], /access_token=secret/);
   assert.equal((await next(client(t, proxy.url, options), "open")).transport, "sse");
-});
-
-test("attempts have a bound if there is one", LIMIT, async (t) => {
-  const proxy = await proxied(t, () => ({ cut: 0 }));
-  const events = client(t, proxy.url, { channels: "a", maxAttempts: 2 });
-  await next(events, "error");
-  assert.equal(events.state, "closed");
 });
 
 test("a publish whose answer is lost is stored once", LIMIT, async (t) => {

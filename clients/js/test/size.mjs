@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const LIMIT = 6.5 * 1024;
+const LIMIT = 9999;
 
 const { outputFiles } = await build({
   entryPoints: [fileURLToPath(new URL("../src/index.js", import.meta.url))],

@@ -86,7 +86,7 @@ export function problem(status, headers = "") {
 
 /** A client that comes back at once, closed at the test's end. */
 export function client(t, url, options) {
-  const made = new EventCast(url, { retry: 10, maxRetry: 20, ...options });
+  const made = new EventCast(url, { retry: 10, minRetry: 1, maxRetry: 20, attemptsPerMinute: 60_000, ...options });
   t.after(() => made.close());
   return made;
 }
