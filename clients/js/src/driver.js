@@ -1,11 +1,13 @@
 // Connects, and comes back until there is no more use in it.
 
-import { isTemporary } from "./errors.js";
+import { bell } from "./bell.js";
+import { lost } from "./errors.js";
 import { Feed } from "./feed.js";
 import { connect } from "./link.js";
 import { complete } from "./options.js";
 import { holdWhileAway } from "./page.js";
-import { Choice, Pace, backoff } from "./pace.js";
+import { Choice, backoff, pace } from "./pace.js";
+import { refusal } from "./refusal.js";
 import { Requests, list } from "./requests.js";
 
 export class Driver {
@@ -14,6 +16,8 @@ export class Driver {
   link;
   /** There was a connection. */
   opened;
+  /** Why it is closed. */
+  reason;
   queue;
   #tell;
   #choice;
@@ -21,20 +25,20 @@ export class Driver {
   #failures = 0;
   #holds = new Set();
   #release;
-  #opening = [];
-  #wake = () => {};
+  #changed = bell();
   #hurry;
 
   constructor(url, options, tell, deliver) {
     this.#tell = tell;
     this.options = complete(options);
+    const { resume, channels, transports, attemptsPerMinute } = this.options;
     this.requests = new Requests(url, this.options);
-    this.feed = new Feed(this.options.resume || undefined, list(this.options.channels), deliver, this.#open);
-    this.#choice = new Choice(this.options.transports);
-    this.#pace = new Pace(this.options.attemptsPerMinute);
+    this.feed = new Feed(resume, list(channels), deliver, this.#open);
+    this.#choice = new Choice(transports);
+    this.#pace = pace(attemptsPerMinute);
   }
 
-  get transport() { return this.link?.kind ?? this.#choice.current.kind; }
+  get transport() { return (this.link ?? this.#choice.current).kind; }
 
   connect() {
     if (this.state !== "idle") return;
@@ -52,91 +56,90 @@ export class Driver {
   }
 
   async #run() {
-    for (;;) {
-      while (this.state !== "closed" && (this.#held() || this.queue?.full(0.5))) {
+    while (!this.reason) {
+      if (this.#held() || this.queue?.full(0.5)) {
         this.#become("paused");
-        await this.#pause();
+        await this.#changed.wait();
+        continue;
       }
-      if (this.state === "closed") return;
       this.#become("connecting");
       const { kind, run } = this.#choice.current;
-      const link = connect(kind, this.options, this.requests, this.#query, this.feed.take);
+      const link = (this.link = connect(kind, this.options, this.requests, this.#query, this.feed.take));
       const { renewed } = this.requests;
       const began = Date.now();
-      this.link = link;
       let failure;
       try {
         await run(link);
       } catch (error) {
-        failure = link.signal.aborted ? link.signal.reason : error;
+        failure = link.signal.reason ?? error;
       }
       link.abort();
-      if (this.state === "closed") return;
       this.link = undefined;
-      if (!link.quiet) this.#pace.note(began);
+      if (this.reason) return;
+      if (!link.quiet) this.#pace(began);
       if (link.opened) this.#choice[link.end?.reason === "draining" ? "drained" : "worked"]();
       if (link.progressed) this.#failures = 0;
       const wait = link.quiet ? 0 : await this.#next(link, failure, renewed);
-      if (this.state === "closed") return;
-      await this.#waiting(Math.max(wait, this.#pace.wait()));
+      await this.#waiting(Math.max(wait, this.#pace()));
     }
   }
 
-  /** How long to wait after a connection; nothing if it was the last. */
+  /** How long to wait after a connection; the end if it was the last. */
   async #next(link, failure = {}, renewed) {
     const { reason, retry } = link.end ?? {};
-    const later = (retryAfter) => backoff(this.options, (this.#failures += 1) - 1, retryAfter, retry);
+    const { status, retryAfter } = failure;
+    const later = () => backoff(this.options, this.#failures++, retryAfter, retry);
+    const over = (error) => this.finish("error", error);
     if (reason === "completed" || reason === "closed") return this.finish(reason);
-    if (failure.code === "too_large") return this.finish("error", failure);
-    if (reason || link.opened && !failure.status || failure.code === "token") return later();
-    if (!failure.status && link.kind === "websocket") {
-      // A page is not told why a WebSocket is refused.
-      const { isLast } = this.#choice;
-      const { token } = this.options;
-      if (isLast || typeof token === "function") {
-        try {
-          await this.requests.ask("HEAD", "events", { ...this.#query(), format: "json" }, {}, () => {});
-          if (this.requests.renewed > renewed) return 0;
-        } catch (error) {
-          if (error.byService ?? (error.status >= 400 && !isTemporary(error.status))) return this.finish("error", error);
-        }
-      }
-    }
+    if (failure.code === "too_large") return over(failure);
+    if (reason || (link.opened && !status) || failure.code === "token") return later();
     const { isLast } = this.#choice;
+    if (link.kind === "websocket" && (isLast || this.options.token)) {
+      // A page is not told why a WebSocket is refused.
+      const why = await this.#probe();
+      if (this.requests.renewed > renewed) return 0;
+      if (why?.byService && !why.retryable) return over(why);
+    }
     // Something on the way may let another transport through.
     if (!failure.byService) {
       if (this.#choice.blocked()) return 0;
-      if (!failure.status || !isLast) return later(failure.retryAfter);
+      if (!status || !isLast) return later();
     }
-    return isTemporary(failure.status) ? later(failure.retryAfter) : this.finish("error", failure);
+    return failure.retryable ? later() : over(failure);
+  }
+
+  /** Why the service would refuse, if it does. */
+  async #probe() {
+    const url = this.requests.url("events", { ...this.#query(), format: "json" });
+    try {
+      const signal = AbortSignal.timeout(this.options.connectTimeout);
+      const response = await this.requests.fetch(url, { method: "HEAD", signal });
+      return response.ok ? undefined : await refusal(response);
+    } catch {}
   }
 
   /** The subscription. */
   #query = () => {
     const { start, slow, event } = this.options;
-    const { wanted, wire } = this.feed;
-    return { channel: [...wanted], last_event_id: wire, start, slow, event };
+    const { wanted, processed } = this.feed;
+    return { channel: [...wanted], last_event_id: processed, start, slow, event };
   };
 
-  #open = (link, { retry, channels }) => {
+  #open = (link, { retry, channels = [...this.feed.wanted] }) => {
     this.opened = true;
     if (retry >= 0) this.options.retry = retry;
     this.#become("open");
-    this.#tell("open", { transport: link.kind, channels: channels ?? [...this.feed.wanted] });
-    this.#flush();
+    this.#tell("open", { transport: link.kind, channels });
+    this.poke();
   };
 
   /** The open connection, once there is one. */
   async whenOpen() {
     while (!this.link?.opened || this.link.signal.aborted) {
-      if (this.state === "closed") throw this.error ?? new Error("the client is closed");
-      await new Promise((done) => this.#opening.push(done));
+      if (this.reason) throw this.error ?? lost("the client is closed");
+      await this.#changed.wait();
     }
     return this.link;
-  }
-
-  #flush() {
-    for (const done of this.#opening.splice(0)) done();
   }
 
   #become(state) {
@@ -147,44 +150,33 @@ export class Driver {
   }
 
   finish(reason, error) {
-    if (this.state === "closed") return;
+    if (this.reason) return;
     this.reason = reason;
     this.error = error;
     this.#release?.();
     this.#become("closed");
     this.link?.abort();
-    this.link = undefined;
-    this.queue?.release();
-    this.#flush();
-    this.#wake();
+    if (reason === "client") this.queue?.clear();
+    this.queue?.wake();
+    this.poke();
     if (error) this.#tell("error", { error });
     this.#tell("close", { reason, error });
   }
 
-  #held() { return !this.feed.wanted.size || this.#holds.size > 0; }
-
-  #pause(limit) {
-    return new Promise((done) => {
-      const timer = limit === undefined ? undefined : setTimeout(done, limit);
-      this.#wake = () => {
-        clearTimeout(timer);
-        done();
-      };
-    });
-  }
+  #held() { return !this.feed.wanted.size || this.#holds.size; }
 
   async #waiting(limit) {
     const until = Date.now() + limit;
     this.#hurry = false;
-    while (this.state !== "closed" && !this.#hurry && !this.#held() && Date.now() < until) {
+    for (let left = limit; left > 0 && !this.reason && !this.#hurry && !this.#held(); left = until - Date.now()) {
       this.#become("waiting");
-      await this.#pause(until - Date.now());
+      await this.#changed.wait(left);
     }
   }
 
   /** Something changed: look again, and with `hurry` wait no longer. */
   poke(hurry) {
     this.#hurry ||= hurry;
-    this.#wake();
+    this.#changed.ring();
   }
 }

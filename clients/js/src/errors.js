@@ -17,7 +17,5 @@ export const lost = (why) => new EventCastError(why, "disconnected", { retryable
 export const garbled = () => new EventCastError("the answer is not understood", "garbled", { retryable: true });
 export const tooLarge = () => new EventCastError("a message is larger than maxMessage", "too_large");
 
-export const isTemporary = (status) => status === 408 || status === 429 || status >= 500;
-
 /** A server's word about a time, in ms. */
 export const hint = (value) => (value >= 0 ? Math.min(value, MAX_HINT) : undefined);

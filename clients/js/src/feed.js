@@ -1,12 +1,12 @@
 // From the server's messages to what the user is told, each once.
 
-import { EventCastError, garbled, hint } from "./errors.js";
+import { garbled, hint } from "./errors.js";
 import { isAfter, isId, published } from "./wire.js";
 
 /** Where a client stands: up to where it has been told everything, and which channels it wants. */
 export class Feed {
   /** Resume here: all up to it is told, or in the queue. */
-  wire;
+  processed;
   wanted;
   #completed = new Set();
   #floor; // events up to it came already; none while the gaps of a broken resume come
@@ -14,7 +14,7 @@ export class Feed {
   #opened;
 
   constructor(id, channels, deliver, opened) {
-    this.wire = this.#floor = id;
+    this.processed = this.#floor = id;
     this.wanted = new Set(channels);
     this.#deliver = deliver;
     this.#opened = opened;
@@ -32,7 +32,7 @@ export class Feed {
 
   /** Nothing was followed meanwhile. */
   forget() {
-    this.wire = this.#floor = undefined;
+    this.processed = this.#floor = undefined;
   }
 
   take = (link, message, size) => {
@@ -41,7 +41,7 @@ export class Feed {
     if (type === "open") link.open(message.heartbeat);
     else if (!link.opened) throw garbled();
     else link.progressed = true;
-    if (ref !== undefined) answer(link.pending.get(ref), message);
+    link.answers?.get(ref)?.(message);
     if (type === "published") return;
     let delivery;
     if (type === undefined || type === "ephemeral") {
@@ -61,16 +61,11 @@ export class Feed {
       link.finish(reason ?? type, hint(message.retry));
     }
     const moved = id && isAfter(id, this.#floor) ? id : undefined;
-    if (moved) this.wire = this.#floor = id;
+    if (moved) this.processed = this.#floor = id;
     if (type === "open") this.#opened(link, message);
     if (delivery) link.told += 1;
     const room = this.#deliver(delivery, moved, size);
     if (type === "completed" && this.#completed.size === this.wanted.size) link.finish("completed");
     return room;
   };
-}
-
-function answer(asked, { type, code, message, ...rest }) {
-  if (type === "error") asked?.reject(new EventCastError(message, code, { retryable: code === "rate_limited" || code === "unavailable" }));
-  else asked?.resolve(rest);
 }

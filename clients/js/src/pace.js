@@ -16,7 +16,7 @@ export class Choice {
   }
 
   get current() { return this.#order[this.#at]; }
-  get isLast() { return this.#at + 1 === this.#order.length; }
+  get isLast() { return !this.#order[this.#at + 1]; }
 
   worked() {
     this.#proven = true;
@@ -31,42 +31,29 @@ export class Choice {
   /** The server may be there, but the transport did not get through. Returns whether to try
    * another one at once, that is, without having begun the order anew. */
   blocked() {
-    if ((this.#misses += 1) < MISSES && this.#proven) return false;
-    const { isLast } = this;
-    this.#at = isLast ? 0 : this.#at + 1;
+    if (++this.#misses < MISSES && this.#proven) return false;
+    this.#at = this.isLast ? 0 : this.#at + 1;
     this.#proven = false;
     this.#misses = 0;
-    return !isLast;
+    return this.#at > 0;
   }
 }
 
 /** The wait after so many failures, at random: clients of one server lose it at the same time.
  * `retryAfter` is the server's least, `about` what it says to this client. */
-export function backoff({ retry, minRetry, maxRetry }, failures, retryAfter, about) {
+export function backoff({ retry, minRetry, maxRetry }, failures, retryAfter = 0, about) {
   const chance = Math.random();
-  const base = Math.min(Math.max(retry, minRetry), maxRetry);
-  const wait = about !== undefined ? about * (0.5 + chance)
-    : failures ? base / 2 + chance * (Math.min(maxRetry, base * 2 ** failures) - base / 2)
-      : base * (0.5 + chance);
-  return Math.max(wait, minRetry, (retryAfter ?? 0) * (1 + chance / 2));
+  const base = Math.min(about ?? Math.max(retry, minRetry), about ?? maxRetry);
+  const most = failures && about === undefined ? Math.min(maxRetry, base * 2 ** failures) : base * 1.5;
+  return Math.max(base / 2 + chance * (most - base / 2), minRetry, retryAfter * (1 + chance / 2));
 }
 
-/** The attempts of the last minute. */
-export class Pace {
-  #attempts = [];
-  #most;
-
-  constructor(most) {
-    this.#most = Math.max(most, 1);
-  }
-
-  note(at) {
-    this.#attempts.push(at);
-    if (this.#attempts.length > this.#most) this.#attempts.shift();
-  }
-
-  /** How long to wait before another one. */
-  wait() {
-    return this.#attempts.length < this.#most ? 0 : Math.max(0, this.#attempts[0] + MINUTE - Date.now());
-  }
+/** Counts the attempts of the last minute. Returns how long to wait before another one. */
+export function pace(most) {
+  const attempts = [];
+  return (at) => {
+    if (at) attempts.push(at);
+    if (attempts.length > most) attempts.shift();
+    return attempts.length < most ? 0 : attempts[0] + MINUTE - Date.now();
+  };
 }

@@ -1,13 +1,14 @@
 // What waits for who iterates, and how far they have come.
 
+import { bell } from "./bell.js";
+
 export class Queue {
   /** The id up to which the user is done. */
   processed;
   #entries = [];
   #size = 0;
   #handed; // what the user works on
-  #room = [];
-  #more;
+  #changed = bell();
   #options;
 
   constructor(options, processed) {
@@ -19,15 +20,19 @@ export class Queue {
   full(share) {
     const { maxQueue, maxQueueBytes } = this.#options;
     const { length } = this.#entries;
-    return length > 0 && (length >= maxQueue * share || this.#size >= maxQueueBytes * share);
+    return length && (length >= maxQueue * share || this.#size >= maxQueueBytes * share);
   }
 
   /** Returns a promise if it is full now: it is kept once there is room. */
   push(delivery, id, size) {
     this.#entries.push({ delivery, id, size });
     this.#size += size;
-    this.#more?.();
-    if (this.full(1)) return new Promise((done) => this.#room.push(done));
+    this.#changed.ring();
+    return this.full(1) && this.#room();
+  }
+
+  async #room() {
+    while (this.full(0.5)) await this.#changed.wait();
   }
 
   /** The id counts once all before it is processed. */
@@ -41,11 +46,10 @@ export class Queue {
   async next(isOver) {
     if (this.#handed?.id) this.processed = this.#handed.id;
     this.#handed = undefined;
-    while (!this.#entries.length && !isOver()) await new Promise((done) => { this.#more = done; });
-    const entry = this.#entries.shift();
-    this.#handed = entry;
-    if (entry) this.#size -= entry.size;
-    if (!this.full(0.5)) this.release();
+    while (!this.#entries.length && !isOver()) await this.#changed.wait();
+    const entry = (this.#handed = this.#entries.shift());
+    this.#size -= entry?.size ?? 0;
+    this.#changed.ring();
     return entry?.delivery;
   }
 
@@ -54,8 +58,7 @@ export class Queue {
   }
 
   /** Whoever waits looks again. */
-  release() {
-    for (const done of this.#room.splice(0)) done();
-    this.#more?.();
+  wake() {
+    this.#changed.ring();
   }
 }

@@ -2,10 +2,10 @@
 // comes to `link.message`, and throws if it was cut. A message that ends the connection sets
 // `link.end`; a promise from `link.message` says when there is room for the next one.
 
+import { bell } from "./bell.js";
 import { body, pieces } from "./body.js";
-import { garbled, lost } from "./errors.js";
+import { garbled, lost, tooLarge } from "./errors.js";
 import { blockParser, lineParser } from "./parse.js";
-import { sleep } from "./requests.js";
 
 /** Between polls that bring nothing at once. */
 const BETWEEN_POLLS = 100;
@@ -13,7 +13,7 @@ const BETWEEN_POLLS = 100;
 const streaming = (accept, params, parser) => async (link) => {
   const response = await link.fetch(accept, params);
   if (response.status === 204) return link.finish("completed");
-  const parse = parser(link.maxMessage);
+  const parse = parser(link.options.maxMessage);
   const decoder = new TextDecoder();
   // Nothing is read while the consumer is slow: that is no silence.
   for await (const piece of pieces(response, link.heard, link.hush)) {
@@ -27,11 +27,11 @@ const streaming = (accept, params, parser) => async (link) => {
 
 async function poll(link) {
   for (;;) {
-    const resumes = link.id();
-    const wait = resumes && link.opened ? link.pollWait : 0;
-    if (link.opened) link.heard(wait * 1000 + link.connectTimeout);
+    const { connectTimeout, maxMessage, pollWait } = link.options;
+    const wait = link.opened && link.query().last_event_id ? pollWait : 0;
+    if (link.opened) link.heard(wait * 1000 + connectTimeout);
     const response = await link.fetch("application/json", { transport: "poll", wait });
-    const answer = await body(response, link.maxMessage);
+    const answer = await body(response, maxMessage);
     const { events, position, end, retry } = JSON.parse(await answer.text());
     const told = link.told;
     if (!Array.isArray(events)) throw garbled();
@@ -41,14 +41,15 @@ async function poll(link) {
     if (end) link.finish(end, retry);
     if (link.end) return;
     // A server that brings nothing and does not wait is not asked without a pause.
-    if (wait && told === link.told) await sleep(BETWEEN_POLLS, link.signal);
+    if (wait && told === link.told) await bell().wait(BETWEEN_POLLS);
   }
 }
 
 async function websocket(link) {
   const url = await link.url();
   return new Promise((resolve, reject) => {
-    const socket = new link.WebSocket(url, ["eventcast.v1+json"]);
+    const { WebSocket, maxMessage } = link.options;
+    const socket = new WebSocket(url, ["eventcast.v1+json"]);
     let pinging;
     const done = (settle, value) => {
       clearInterval(pinging);
@@ -68,7 +69,7 @@ async function websocket(link) {
       let room;
       try {
         const message = JSON.parse(data);
-        if (data.length > link.maxMessage) link.tooLarge();
+        if (data.length > maxMessage) throw tooLarge();
         room = link.message(message, data.length);
         link.heard();
         // Pages do not see a WebSocket's own pings.

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blockParser, lineParser } from "../src/parse.js";
-import { decode, encode, isAfter } from "../src/wire.js";
+import { encode } from "../src/payloads.js";
+import { decode, isAfter } from "../src/wire.js";
 
 const STREAM = [
   "event: eventcast.open\nretry: 7\ndata: {\"channels\":[\"a\"],\"heartbeat\":9}\nid: 00000007-a0\n\n",
