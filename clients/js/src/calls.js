@@ -117,6 +117,13 @@ export async function subscribe(driver, channels, { start, slow }) {
   }
   return again(options, undefined, async () => {
     const link = await driver.whenOpen();
+    if (link.rejoins) {
+      if (start !== undefined || slow !== undefined) throw new TypeError("a shared connection takes neither start nor slow");
+      channels.forEach((channel) => feed.want(channel));
+      link.leave();
+      await driver.whenOpen();
+      return { channels: [...feed.wanted] };
+    }
     let answer;
     try {
       answer = link.send
@@ -144,7 +151,7 @@ export async function unsubscribe(driver, channels) {
   if (!link) return;
   try {
     // Without channels, or an open connection, there is nothing to change.
-    if (!feed.wanted.size || !link.opened) throw undefined;
+    if (!feed.wanted.size || !link.opened || link.rejoins) throw undefined;
     await (link.send
       ? ask(link, { type: "unsubscribe", channels })
       : http(driver, "DELETE", `sessions/${link.key}`, { channel: channels }));

@@ -8,6 +8,8 @@ export class Feed {
   /** Resume here: all up to it is told, or in the queue. */
   processed;
   wanted;
+  /** Is shown every message that counts. */
+  tap;
   #completed = new Set();
   #floor; // events up to it came already; none while the gaps of a broken resume come
   #deliver;
@@ -64,6 +66,7 @@ export class Feed {
     if (moved) this.processed = this.#floor = id;
     if (type === "open") this.#opened(link, message);
     if (delivery) link.told += 1;
+    this.tap?.(message, size);
     const room = this.#deliver(delivery, moved, size);
     if (type === "completed" && this.#completed.size === this.wanted.size) link.finish("completed");
     return room;

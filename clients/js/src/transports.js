@@ -25,23 +25,28 @@ const streaming = (accept, params, parser) => async (link) => {
   throw lost("the stream was cut");
 };
 
+/** One poll. Returns whether it told anything. */
+export async function pollOnce(link, wait) {
+  const { connectTimeout, maxMessage } = link.options;
+  if (link.opened) link.heard(wait * 1000 + connectTimeout);
+  const response = await link.fetch("application/json", { transport: "poll", wait });
+  const answer = await body(response, maxMessage);
+  const { events, position, end, retry } = JSON.parse(await answer.text());
+  const { told } = link;
+  if (!Array.isArray(events)) throw garbled();
+  if (!link.opened) link.message({ type: "open" });
+  for (const message of events) await link.message(message, answer.size / events.length);
+  if (position) link.message({ type: "position", id: position });
+  if (end) link.finish(end, retry);
+  link.hush();
+  return told < link.told;
+}
+
 async function poll(link) {
-  for (;;) {
-    const { connectTimeout, maxMessage, pollWait } = link.options;
-    const wait = link.opened && link.query().last_event_id ? pollWait : 0;
-    if (link.opened) link.heard(wait * 1000 + connectTimeout);
-    const response = await link.fetch("application/json", { transport: "poll", wait });
-    const answer = await body(response, maxMessage);
-    const { events, position, end, retry } = JSON.parse(await answer.text());
-    const told = link.told;
-    if (!Array.isArray(events)) throw garbled();
-    if (!link.opened) link.message({ type: "open" });
-    for (const message of events) await link.message(message, answer.size / events.length);
-    if (position) link.message({ type: "position", id: position });
-    if (end) link.finish(end, retry);
-    if (link.end) return;
+  while (!link.end) {
+    const wait = link.opened && link.query().last_event_id ? link.options.pollWait : 0;
     // A server that brings nothing and does not wait is not asked without a pause.
-    if (wait && told === link.told) await bell().wait(BETWEEN_POLLS);
+    if (!(await pollOnce(link, wait)) && wait) await bell().wait(BETWEEN_POLLS);
   }
 }
 
