@@ -6,6 +6,8 @@
 //! ```
 //! and open the address it prints. `--help` lists its flags.
 
+#[path = "hub/client.rs"]
+mod client;
 #[path = "hub/echo.rs"]
 mod echo;
 #[path = "hub/local.rs"]
@@ -127,13 +129,16 @@ async fn bind(
 }
 
 fn page(request: &Parts) -> Option<Response<Bytes>> {
-    let wanted = request.uri.path() == "/" && matches!(request.method, Method::GET | Method::HEAD);
-    wanted.then(|| {
-        let mut response = Response::new(Bytes::from_static(PAGE.as_bytes()));
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, html);
-        response
-    })
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    if request.uri.path() != "/" {
+        return client::module(request.uri.path());
+    }
+    let mut response = Response::new(Bytes::from_static(PAGE.as_bytes()));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    Some(response)
 }
 
 /// Done at Ctrl-C or SIGTERM. The handlers are in place once this returns.

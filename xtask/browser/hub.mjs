@@ -89,7 +89,7 @@ async function cuttable(target) {
 
 const plain = (rows) => rows.map(({ id, event, data }) => ({ id, event, data }));
 
-/** Both sides hold exactly these events, in this order. */
+/** All sides hold exactly these events, in this order. */
 async function holds(panes, wanted, when) {
   for (const side of panes) {
     assert.deepEqual(plain(await side.rows()), wanted, `${side.name}, ${when}`);
@@ -102,24 +102,25 @@ async function holds(panes, wanted, when) {
 async function check(page, hub, complaints) {
   const sse = pane(page, "sse");
   const ws = pane(page, "ws");
-  const both = [sse, ws];
+  const client = pane(page, "client");
+  const sides = [sse, ws, client];
   const all = [];
   const publishAll = async (...texts) => {
     for (const text of texts) all.push(await publish(page, text));
   };
 
   await page.goto(`${hub.url}?channel=${CHANNEL}`, { timeout: WAIT });
-  for (const side of both) await side.state("open");
+  for (const side of sides) await side.state("open");
 
   await publishAll("one", "two", "three");
-  for (const side of both) await side.sees("three");
-  await holds(both, all, "after three events");
-  for (const side of both) {
+  for (const side of sides) await side.sees("three");
+  await holds(sides, all, "after three events");
+  for (const side of sides) {
     for (const row of await side.rows()) assert.match(row.latency, /^\d+\.\d ms$/, side.name);
   }
-  console.log("three events reached both sides with equal ids");
+  console.log("three events reached all sides with equal ids");
 
-  for (const [side, other] of [[sse, ws], [ws, sse]]) {
+  for (const [side, other] of [[sse, ws], [ws, client], [client, sse]]) {
     const before = all.length;
     await side.cut();
     await publishAll(`${side.name} away 1`, `${side.name} away 2`);
@@ -129,8 +130,8 @@ async function check(page, hub, complaints) {
     await side.sees(`${side.name} away 2`);
     // Events keep their order: whatever came twice would be before this one.
     await publishAll(`${side.name} is back`);
-    for (const each of both) await each.sees(`${side.name} is back`);
-    await holds(both, all, `after ${side.name} resumed`);
+    for (const each of sides) await each.sees(`${side.name} is back`);
+    await holds(sides, all, `after ${side.name} resumed`);
     const replayed = (await side.rows()).slice(before, before + 2).map((row) => row.latency);
     assert.deepEqual(replayed, ["replay", "replay"], `${side.name}'s missed events`);
     console.log(`${side.name} resumed with exactly what it had missed`);
@@ -139,29 +140,29 @@ async function check(page, hub, complaints) {
   all.push(await publish(page, "with a name", { event: "greeting" }));
   all.push(await publish(page, '{"n":[1,"zwei",null]}', { event: "greeting", kind: "json" }));
   all.push(await publish(page, '<img src=x onerror="throw 1"> & ünï ☃'));
-  for (const side of both) await side.sees(all.at(-1).data);
-  await holds(both, all, "after names, JSON and markup");
+  for (const side of sides) await side.sees(all.at(-1).data);
+  await holds(sides, all, "after names, JSON and markup");
   assert.equal(await page.locator(".rows img").count(), 0, "a payload became markup");
   console.log("names, JSON and markup came through as published");
 
   assert.deepEqual(complaints, [], "the page complained");
   hub.cut();
   await publishAll("cut 1", "cut 2");
-  for (const side of both) await side.sees("cut 2");
+  for (const side of sides) await side.sees("cut 2");
   await publishAll("whole again");
-  for (const side of both) await side.sees("whole again");
-  await holds(both, all, "after the connections were reset");
+  for (const side of sides) await side.sees("whole again");
+  await holds(sides, all, "after the connections were reset");
   // The browser itself reports the resets.
   complaints.splice(0, complaints.length, ...complaints.filter((text) => !/net::ERR_/.test(text)));
-  console.log("both came back by themselves after a reset, with exactly what they had missed");
+  console.log("all came back by themselves after a reset, with exactly what they had missed");
 
   await page.fill("#text", "many");
   await page.selectOption("#kind", "text");
   await page.fill("#event", "");
   await page.click("#publish-ten");
-  for (const side of both) await side.sees("many 10");
-  const [left, right] = [await sse.rows(), await ws.rows()];
-  assert.deepEqual(plain(left), plain(right), "both sides after ten more");
+  for (const side of sides) await side.sees("many 10");
+  const left = await sse.rows();
+  for (const side of [ws, client]) assert.deepEqual(plain(await side.rows()), plain(left), `${side.name} after ten more`);
   assert.equal(left.length, all.length + 10);
   await page.waitForSelector('#agreement[data-agree="yes"]', { timeout: WAIT });
 
@@ -172,8 +173,8 @@ async function check(page, hub, complaints) {
   await page.fill("#text", "hello");
   await page.selectOption("#kind", "text");
   await publish(page, "done");
-  for (const side of both) await side.sees("done");
-  console.log("both sides agree on every event");
+  for (const side of sides) await side.sees("done");
+  console.log("all sides agree on every event");
 }
 
 const overall = setTimeout(() => {
