@@ -97,8 +97,8 @@ export class Driver {
     if (link.kind === "websocket" && (isLast || this.options.token)) {
       // A page is not told why a WebSocket is refused.
       const why = await this.#probe();
-      if (this.requests.renewed > renewed) return 0;
       if (why?.byService && !why.retryable) return over(why);
+      if (this.requests.renewed > renewed) return 0;
     }
     // Something on the way may let another transport through.
     if (!failure.byService) {

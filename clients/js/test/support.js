@@ -14,13 +14,15 @@ if (!HUB) throw new Error("EVENTCAST_HUB names no hub: cargo build --example hub
 export async function startHub({ port = 0, args = [] } = {}) {
   const child = spawn(HUB, ["--listen", `127.0.0.1:${port}`, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
+  const found = {};
   for await (const line of createInterface({ input: child.stdout })) {
-    const found = /http:\/\/127\.0\.0\.1:(\d+)\//.exec(line);
-    if (!found) continue;
+    const [url, scheme, port] = /(https?):\/\/127\.0\.0\.1:(\d+)(?=\/)/.exec(line) ?? [];
+    if (url) found[scheme] ??= { url: `${url}/`, port: Number(port) };
+    if (!found.http || (args.includes("--tls-listen") && !found.https)) continue;
     child.stdout.resume();
     return {
-      url: found[0],
-      port: Number(found[1]),
+      ...found.http,
+      secure: found.https?.url,
       async stop(signal = "SIGKILL") {
         child.kill(signal);
         await ended;
@@ -71,6 +73,7 @@ export async function startProxy(port, plan = () => ({})) {
   await once(server, "listening");
   proxy.url = `http://127.0.0.1:${server.address().port}/`;
   proxy.cutAll = () => sockets.forEach((socket) => socket.destroy());
+  proxy.resetAll = () => sockets.forEach((socket) => socket.resetAndDestroy());
   proxy.stop = () => {
     server.close();
     proxy.cutAll();
