@@ -89,6 +89,15 @@ export function ask(link, message, signal) {
   }));
 }
 
+/** The open connection, once there is one. */
+export async function whenOpen(driver) {
+  while (!driver.link?.opened || driver.link.signal.aborted) {
+    if (driver.reason) throw driver.error ?? lost("the client is closed");
+    await driver.changed.wait();
+  }
+  return driver.link;
+}
+
 export async function publish(driver, channel, data, { name, encoding, idempotencyKey = random(), signal }) {
   if (/^\.\.?$/.test(channel)) throw new TypeError("this channel has no URL");
   const { type, body } = encodeBody(data, encoding);
@@ -112,16 +121,16 @@ export async function subscribe(driver, channels, { start, slow }) {
     if (slow !== undefined) options.slow = slow;
     channels.forEach((channel) => feed.want(channel));
     driver.poke();
-    await driver.whenOpen();
+    await whenOpen(driver);
     return { channels: [...feed.wanted] };
   }
   return again(options, undefined, async () => {
-    const link = await driver.whenOpen();
+    const link = await whenOpen(driver);
     if (link.rejoins) {
       if (start !== undefined || slow !== undefined) throw new TypeError("a shared connection takes neither start nor slow");
       channels.forEach((channel) => feed.want(channel));
       link.leave();
-      await driver.whenOpen();
+      await whenOpen(driver);
       return { channels: [...feed.wanted] };
     }
     let answer;

@@ -1,11 +1,37 @@
-// A client that also asks the server for something.
+// A client that can be iterated, and asks the server for something.
 
 import { ask, publish, request, subscribe, unsubscribe } from "./calls.js";
 import { EventCast as Core, driverOf } from "./core.js";
 import { encode } from "./payloads.js";
+import { Queue } from "./queue.js";
 import { decode } from "./wire.js";
 
 export class EventCast extends Core {
+  /** Deliveries in order. Leaving the loop closes the client. */
+  [Symbol.asyncIterator]() {
+    const driver = driverOf(this);
+    if (driver.queue || driver.delivered) throw new TypeError("iterate once, and before anything is delivered");
+    driver.queue = new Queue(driver.options, this.lastEventId);
+    this.connect();
+    let thrown;
+    return {
+      [Symbol.asyncIterator]() { return this; },
+      next: async () => {
+        const value = await driver.queue.next(() => this.reason);
+        driver.poke();
+        if (!value && this.error && !thrown) {
+          thrown = true;
+          throw this.error;
+        }
+        return { value, done: !value };
+      },
+      return: async () => {
+        this.close();
+        return { value: undefined, done: true };
+      },
+    };
+  }
+
   /** Adds channels to the live session. */
   subscribe(channels, options = {}) { return subscribe(driverOf(this), [channels].flat(), options); }
 

@@ -1,17 +1,17 @@
-// Events to who listens or iterates. What is asked of the server is in `client.js`.
+// Events to who listens. The iterator, and what is asked of the server, are in `client.js`.
 
 import { Driver } from "./driver.js";
-import { Queue } from "./queue.js";
 
 /** Names of the client's own events; published ones of the same name come as `event` only. */
 const OWN = /^(event|open|gap|completed|conflated|state|error|close)$/;
+
+export { EventCastError } from "./errors.js";
 
 /** What is behind a client. */
 export let driverOf;
 
 export class EventCast extends EventTarget {
   #driver;
-  #delivered;
 
   static {
     driverOf = (client) => client.#driver;
@@ -43,31 +43,6 @@ export class EventCast extends EventTarget {
 
   close() { this.#driver.finish("client"); }
 
-  /** Deliveries in order. Leaving the loop closes the client. */
-  [Symbol.asyncIterator]() {
-    const driver = this.#driver;
-    if (driver.queue || this.#delivered) throw new TypeError("iterate once, and before anything is delivered");
-    driver.queue = new Queue(driver.options, this.lastEventId);
-    this.connect();
-    let thrown;
-    return {
-      [Symbol.asyncIterator]() { return this; },
-      next: async () => {
-        const value = await driver.queue.next(() => this.reason);
-        driver.poke();
-        if (!value && this.error && !thrown) {
-          thrown = true;
-          throw this.error;
-        }
-        return { value, done: !value };
-      },
-      return: async () => {
-        this.close();
-        return { value: undefined, done: true };
-      },
-    };
-  }
-
   #tell = (type, members) => {
     this.dispatchEvent(Object.assign(new Event(type), members));
   };
@@ -76,7 +51,7 @@ export class EventCast extends EventTarget {
   #deliver = (delivery, id, size) => {
     const { queue } = this.#driver;
     if (!delivery) return void (id && queue?.move(id));
-    this.#delivered = true;
+    this.#driver.delivered = true;
     const room = queue?.push(delivery, id, size);
     const { kind, encoding, name = "message" } = delivery;
     this.#tell(encoding ? "event" : kind, delivery);

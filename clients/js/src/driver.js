@@ -1,7 +1,6 @@
 // Connects, and comes back until there is no more use in it.
 
 import { bell } from "./bell.js";
-import { lost } from "./errors.js";
 import { Feed } from "./feed.js";
 import { connect } from "./link.js";
 import { complete } from "./options.js";
@@ -18,14 +17,16 @@ export class Driver {
   opened;
   /** Why it is closed. */
   reason;
+  /** What waits for who iterates. */
   queue;
+  /** Rings whenever something did. */
+  changed = bell();
   #tell;
   #choice;
   #pace;
   #failures = 0;
   #holds = new Set();
   #release;
-  #changed = bell();
   #hurry;
 
   constructor(url, options, tell, deliver) {
@@ -59,7 +60,7 @@ export class Driver {
     while (!this.reason) {
       if (this.#held() || this.queue?.full(0.5)) {
         this.#become("paused");
-        await this.#changed.wait();
+        await this.changed.wait();
         continue;
       }
       this.#become("connecting");
@@ -133,15 +134,6 @@ export class Driver {
     this.poke();
   };
 
-  /** The open connection, once there is one. */
-  async whenOpen() {
-    while (!this.link?.opened || this.link.signal.aborted) {
-      if (this.reason) throw this.error ?? lost("the client is closed");
-      await this.#changed.wait();
-    }
-    return this.link;
-  }
-
   #become(state) {
     const previous = this.state;
     if (previous === state || previous === "closed") return;
@@ -170,13 +162,13 @@ export class Driver {
     this.#hurry = false;
     for (let left = limit; left > 0 && !this.reason && !this.#hurry && !this.#held(); left = until - Date.now()) {
       this.#become("waiting");
-      await this.#changed.wait(left);
+      await this.changed.wait(left);
     }
   }
 
   /** Something changed: look again, and with `hurry` wait no longer. */
   poke(hurry) {
     this.#hurry ||= hurry;
-    this.#changed.ring();
+    this.changed.ring();
   }
 }

@@ -2,6 +2,7 @@
 // others over a BroadcastChannel what comes. Each tab has its own place: it catches up by polls that
 // do not wait until it has reached the place of the connection, and goes on from what it is told.
 
+import { whenOpen } from "./calls.js";
 import { EventCast } from "./client.js";
 import { driverOf } from "./core.js";
 import { EventCastError, lost } from "./errors.js";
@@ -131,7 +132,7 @@ async function lead(group, signal, url, options) {
       if (!client) open(channels);
       else if (missing.length) await client.subscribe(missing);
       const driver = driverOf(client);
-      await driver.whenOpen();
+      await whenOpen(driver);
       const id = driver.feed.processed;
       if (!id) throw lost("the shared connection has no place yet");
       post({ type: "joined", tab, id });

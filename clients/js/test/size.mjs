@@ -3,13 +3,17 @@ import { gzipSync } from "node:zlib";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const LIMIT = 9999;
+/** In bytes; the README says what they are. */
+const LIMITS = { core: 6000, index: 7700, tabs: 9200 };
 
-const { outputFiles } = await build({
-  entryPoints: [fileURLToPath(new URL("../src/index.js", import.meta.url))],
-  bundle: true, minify: true, format: "esm", target: "es2022", write: false,
-});
-const [{ contents }] = outputFiles;
-const size = gzipSync(contents, { level: 9 }).length;
-console.log(`minified ${contents.length} bytes, gzipped ${size} bytes, limit ${LIMIT}`);
-if (size > LIMIT) process.exit(1);
+let tooLarge = false;
+for (const [name, limit] of Object.entries(LIMITS)) {
+  const { outputFiles: [{ contents }] } = await build({
+    entryPoints: [fileURLToPath(new URL(`../src/${name}.js`, import.meta.url))],
+    bundle: true, minify: true, format: "esm", target: "es2022", write: false,
+  });
+  const size = gzipSync(contents, { level: 9 }).length;
+  console.log(`${name}: minified ${contents.length} bytes, gzipped ${size} bytes, limit ${limit}`);
+  tooLarge ||= size > limit;
+}
+if (tooLarge) process.exit(1);

@@ -1,6 +1,14 @@
 /** A transport, by its name in the server's `transport` parameter. */
 export type TransportName = "websocket" | "sse" | "stream" | "poll";
 
+/** A way of one's own, such as that of `eventcast/tabs`. */
+export interface CustomTransport {
+  (link: any): Promise<void>;
+  readonly kind: string;
+}
+
+export type Transport = TransportName | CustomTransport;
+
 /** Where channels begin without an id: `live`, `earliest`, `last:N`, `since:MILLIS`, `after:ID`. */
 export type Start = "live" | "earliest" | (string & {});
 
@@ -23,9 +31,9 @@ export interface Options {
   /** Names, or patterns as `orders/*`. */
   channels?: string | readonly string[];
   /** Tried in this order; the first that opens is kept. Default: all four, as in the type. */
-  transports?: TransportName | readonly TransportName[];
-  /** The id to resume with. */
-  lastEventId?: string;
+  transports?: Transport | readonly Transport[];
+  /** The id to resume with: another client's `lastEventId`. */
+  resume?: string;
   /** Where channels begin without an id. Default `live`. */
   start?: Start;
   slow?: Slow;
@@ -40,31 +48,32 @@ export interface Options {
   headers?: Record<string, string> | ((how: Refresh) => Record<string, string> | Promise<Record<string, string>>);
   /** As in `fetch`. */
   credentials?: "omit" | "same-origin" | "include";
-  /** Wait before coming back, in ms, until the server says another. Default 2000. */
+  /** Wait before coming back, in ms, until the server says another: half of it to one and a half
+   * times it, at random. Default 2000. */
   retry?: number;
-  /** Bound of every such wait, the server's included, but for `Retry-After`. Default 30000. */
+  /** The least such wait, in ms, whatever the server says. Default 100. */
+  minRetry?: number;
+  /** The longest such wait after failures, in ms. Default 60000. A server that names a time is
+   * believed up to an hour. */
   maxRetry?: number;
-  /** Failures in a row that end in an error. Default: never. */
-  maxAttempts?: number;
-  /** The longest silence, in ms, until the server says another. Default 15000. */
-  heartbeat?: number;
-  /** Silent heartbeats after which the connection is given up. Default 2. */
-  heartbeats?: number;
+  /** How many connections may be attempted in any one minute; the next one waits. Default 60. */
+  attemptsPerMinute?: number;
   /** How long an attempt may take to open, in ms. Default 10000. */
-  openTimeout?: number;
+  connectTimeout?: number;
   /** How long a publish, request or change may take, in ms. Default 35000. */
   requestTimeout?: number;
-  /** How often a publish, and how many times over a change, is tried. Default 5. */
+  /** How many times more a publish or a change is tried. Default 5. */
   requestAttempts?: number;
   /** How long a poll may wait, in seconds. Default 25. */
-  wait?: number;
+  pollWait?: number;
   /** Bound of the iterator's queue, in deliveries. Default 1024. */
   maxQueue?: number;
   /** The same in characters on the wire. Default 8 Mi. */
   maxQueueBytes?: number;
-  /** The largest message of the server, in characters. Default 16 Mi. */
+  /** The largest message or answer of the server, in bytes, or in characters where it is a text
+   * message or a line. Default 8 Mi. */
   maxMessage?: number;
-  /** Seconds after which a hidden page pauses. Default 0: never. */
+  /** Seconds after which a hidden page pauses. Default 0: it does not. */
   pauseHidden?: number;
   fetch?: typeof globalThis.fetch;
   WebSocket?: new (url: string, protocols: string[]) => any;
@@ -108,13 +117,6 @@ export interface Conflated {
 
 export type Delivery = Published | Gap | Completed | Conflated;
 
-export interface HistoryPage {
-  channel: string;
-  events: Published[];
-  next?: string;
-  trimmed: boolean;
-}
-
 export interface EventMap {
   /** Every published event, whatever its name. */
   event: Event & Published;
@@ -123,7 +125,7 @@ export interface EventMap {
   gap: Event & Gap;
   completed: Event & Completed;
   conflated: Event & Conflated;
-  open: Event & { transport: TransportName; channels: string[] };
+  open: Event & { transport: TransportName | (string & {}); channels: string[] };
   state: Event & { state: State; previous: State };
   error: Event & { error: EventCastError };
   close: Event & { reason: CloseReason; error?: EventCastError };
@@ -131,31 +133,21 @@ export interface EventMap {
 
 type Listener<E> = ((event: E) => void) | { handleEvent(event: E): void };
 
-export declare class EventCast extends EventTarget implements AsyncIterable<Delivery> {
+/** Tells listeners. The one of `eventcast` is iterated, too, changes its channels, publishes and asks. */
+export declare class EventCast extends EventTarget {
   /** `url` is the service, or its `/events`; the page's own origin by default. */
   constructor(url?: string | URL | null, options?: Options);
   readonly state: State;
   /** All up to here is processed: what another client resumes with. */
   readonly lastEventId: string | undefined;
-  readonly transport: TransportName | undefined;
+  readonly transport: TransportName | (string & {});
   readonly channels: string[];
   readonly reason: CloseReason | undefined;
   readonly error: EventCastError | undefined;
 
-  /** Connects. The first listener and the iterator do so, too. */
+  /** Connects. The first listener does so, too. */
   connect(): void;
   close(): void;
-  subscribe(
-    channels: string | readonly string[],
-    options?: { start?: Start; slow?: Slow },
-  ): Promise<{ channels: string[]; history?: HistoryPage[] }>;
-  unsubscribe(channels: string | readonly string[]): Promise<void>;
-  publish(
-    channel: string,
-    data: unknown,
-    options?: { name?: string; encoding?: "json"; idempotencyKey?: string; signal?: AbortSignal },
-  ): Promise<{ channel: string; id: string }>;
-  request(name: string, data?: unknown, options?: { encoding?: "json"; signal?: AbortSignal }): Promise<any>;
 
   addEventListener<K extends keyof EventMap>(
     type: K, listener: Listener<EventMap[K]> | null, options?: boolean | AddEventListenerOptions): void;
@@ -165,16 +157,14 @@ export declare class EventCast extends EventTarget implements AsyncIterable<Deli
     type: K, listener: Listener<EventMap[K]> | null, options?: boolean | EventListenerOptions): void;
   removeEventListener(
     type: string, listener: Listener<Event & Published> | null, options?: boolean | EventListenerOptions): void;
-
-  /** Deliveries in order. Throws the final error; leaving the loop closes the client. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Delivery>;
 }
 
 export declare class EventCastError extends Error {
-  /** A WebSocket's error code, what the HTTP status stands for, or `unreachable`, `disconnected`, `closed`. */
+  /** A WebSocket's error code, or what an HTTP status stands for; `refused` for a subscription;
+   * `unreachable`, `disconnected`, `garbled`, `too_large`, `token`. */
   readonly code: string;
-  readonly status: number | undefined;
+  readonly status?: number;
   /** In ms. */
-  readonly retryAfter: number | undefined;
-  readonly retryable: boolean;
+  readonly retryAfter?: number;
+  readonly retryable?: boolean;
 }
