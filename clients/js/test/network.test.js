@@ -88,86 +88,8 @@ for (const transport of TRANSPORTS) {
       proxy.port = one.port;
       await next(events, "gap");
     });
-
-    if (transport !== "websocket") {
-      for (const status of [400, 403, 404]) {
-        test(`${status} is final`, async (t) => {
-          const proxy = await proxied(t, () => ({ answer: problem(status) }));
-          const events = client(t, proxy.url, { channels: "a", transports: [transport, "poll"] });
-          await assert.rejects(take(events, 1), { name: "EventCastError", status, message: `status ${status}` });
-          assert.equal(proxy.connections, 1);
-          assert.equal(events.reason, "error");
-        });
-      }
-
-      test("401 asks for another token once", async (t) => {
-        const tokens = [];
-        const proxy = await proxied(t, (head) => (/authorization: Bearer good/i.test(head) ? {} : { answer: problem(401) }));
-        const token = async ({ refresh }) => {
-          tokens.push(refresh);
-          return refresh ? "good" : "old";
-        };
-        const events = client(t, proxy.url, { channels: "a", transports: transport, token });
-        await next(events, "open");
-        assert.deepEqual(tokens.slice(0, 2), [false, true]);
-
-        const refused = client(t, proxy.url, { channels: "a", transports: transport, token: async () => "bad" });
-        const { error } = await next(refused, "error");
-        assert.deepEqual([error.status, error.code], [401, "unauthorized"]);
-      });
-
-      for (const status of [429, 503]) {
-        test(`${status} waits as long as it says`, async (t) => {
-          let refused = 0;
-          const proxy = await proxied(t, () => ((refused += 1) === 1 ? { answer: problem(status, "Retry-After: 1\r\n") } : {}));
-          const events = client(t, proxy.url, { channels: "a", transports: [transport, "websocket"] });
-          const began = performance.now();
-          const { transport: used } = await next(events, "open");
-          assert.ok(performance.now() - began >= 990);
-          assert.equal(used, transport);
-        });
-      }
-    }
   });
 }
-
-test("204 is the end", LIMIT, async (t) => {
-  const proxy = await proxied(t, () => ({ answer: "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n" }));
-  const events = client(t, proxy.url, { channels: "a", transports: "sse" });
-  assert.deepEqual(await take(events, 1), []);
-  assert.equal(events.reason, "completed");
-  assert.equal(proxy.connections, 1);
-});
-
-test("every channel completed is the end, and what comes twice is told once", LIMIT, async (t) => {
-  const lines = ['{"type":"open","id":"00000007-a0","channels":["a","b"],"heartbeat":15000,"retry":2}',
-    '{"id":"00000007-a1","channel":"a","data":"once"}',
-    '{"id":"00000007-a1","channel":"a","data":"once"}',
-    '{"type":"completed","id":"00000007-a1","channel":"a","outcome":"complete"}',
-    '{"type":"completed","id":"00000007-a2","channel":"b","outcome":"failed","reason":"disk"}', ""].join("\n");
-  const proxy = await proxied(t, () => ({ answer: `HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n${lines}` }));
-  const events = client(t, proxy.url, { channels: ["a", "b"], transports: "stream" });
-  const seen = [];
-  for await (const { kind, channel, outcome, reason, data } of events) seen.push([kind, channel, data ?? outcome, reason]);
-  assert.deepEqual(seen, [["event", "a", "once", undefined], ["completed", "a", "complete", undefined], ["completed", "b", "failed", "disk"]]);
-  assert.equal(events.reason, "completed");
-  assert.equal(events.lastEventId, "00000007-a2");
-  assert.equal(proxy.connections, 1);
-});
-
-test("a blocked WebSocket gives way, and the choice is kept", LIMIT, async (t) => {
-  let handshakes = 0;
-  const proxy = await proxied(t, (head) => {
-    if (!/^upgrade:/im.test(head)) return {};
-    handshakes += 1;
-    return { answer: problem(501) };
-  });
-  const events = client(t, proxy.url, { channels: "a" });
-  assert.equal((await next(events, "open")).transport, "sse");
-  proxy.cutAll();
-  assert.equal((await next(events, "open")).transport, "sse");
-  assert.equal(handshakes, 1);
-});
 
 test("a WebSocket and streams that never open give way to polls", LIMIT, async (t) => {
   const proxy = await proxied(t, (head) => (/transport=poll|POST/.test(head) ? {} : { silent: true }));
@@ -186,19 +108,6 @@ test("a draining server is no reason to leave the WebSocket", LIMIT, async (t) =
   assert.equal((await next(events, "open")).transport, "stream");
   proxy.plan = () => ({});
   assert.equal((await next(events, "open")).transport, "websocket");
-});
-
-test("a transport that worked is kept through a short outage, and not through a long one", LIMIT, async (t) => {
-  const proxy = await proxied(t);
-  const events = client(t, proxy.url, { channels: "a", transports: ["stream", "poll"] });
-  await next(events, "open");
-  let left = 2;
-  proxy.plan = (head) => (/transport=stream/.test(head) && (left -= 1) >= 0 ? { cut: 0 } : {});
-  proxy.cutAll();
-  assert.equal((await next(events, "open")).transport, "stream");
-  left = Infinity;
-  proxy.cutAll();
-  assert.equal((await next(events, "open")).transport, "poll");
 });
 
 test("why a WebSocket is refused is found out", LIMIT, async (t) => {

@@ -1,6 +1,8 @@
-//! The JavaScript client: its types, size and package, and its tests against the hub example.
+//! The JavaScript client: its types and size, and its tests: against scripted servers and the hub
+//! example, in Node.js, Chromium, Bun and Deno.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Failure, Result};
@@ -10,14 +12,6 @@ use crate::workspace::{Workspace, output, run as run_command};
 
 const FOLDER: &str = "clients/js";
 const NODE: u32 = 20;
-/// What `npm pack` has to hold, besides the manifest.
-const PACKED: &[&str] = &[
-    "src/index.js",
-    "index.d.ts",
-    "README.md",
-    "LICENSE-MIT",
-    "LICENSE-APACHE",
-];
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
     let node = tools::ensure(workspace, options, "node", "nodejs")?;
@@ -43,30 +37,47 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
     for script in ["types", "size"] {
         run_command(&mut npm_command(workspace, &npm, &["run", "-s", script]))?;
     }
-    packs(workspace, &npm)?;
+    let bun = runtime(workspace, options, "@oven", "1", &BUN, "bin/bun")?;
+    let deno = runtime(workspace, options, "@deno", "2", &DENO, "deno")?;
 
     examples::build(workspace)?;
     run_command(
         npm_command(workspace, &npm, &["test", "-s"])
             .env("EVENTCAST_HUB", workspace.target("debug/examples/hub"))
             .env("CHROMIUM", chromium)
-            .env("NODE_PACKAGES", packages),
+            .env("NODE_PACKAGES", packages)
+            .env("BUN", bun)
+            .env("DENO", deno),
     )
 }
 
-fn packs(workspace: &Workspace, npm: &Path) -> Result {
-    let listing = output(&mut npm_command(
-        workspace,
-        npm,
-        &["pack", "--dry-run", "--json"],
-    ))?;
-    match PACKED
-        .iter()
-        .find(|file| !listing.contains(&format!("\"path\": \"{file}\"")))
-    {
-        Some(missing) => Err(Failure::new(format!("`npm pack` leaves {missing} out"))),
-        None => Ok(()),
-    }
+/// What a runtime's package for this machine is called: for x86-64, and for 64-bit Arm.
+type Names = [&'static str; 2];
+
+const BUN: Names = ["bun-linux-x64", "bun-linux-aarch64"];
+const DENO: Names = ["linux-x64-glibc", "linux-arm64-glibc"];
+
+/// A JavaScript runtime from the npm package that has nothing but its program.
+fn runtime(
+    workspace: &Workspace,
+    options: &Options,
+    scope: &str,
+    version: &str,
+    names: &Names,
+    program: &str,
+) -> Result<PathBuf> {
+    let name = match env::consts::ARCH {
+        "x86_64" => names[0],
+        "aarch64" => names[1],
+        other => {
+            return Err(Failure::new(format!("{scope} has no program for {other}")));
+        }
+    };
+    let package = format!("{scope}/{name}");
+    // A folder for each, because npm removes what it was not asked for.
+    let folder = workspace.target(&format!("xtask-{name}"));
+    tools::ensure_npm(workspace, options, &folder, &package, version)?;
+    Ok(folder.join("node_modules").join(package).join(program))
 }
 
 fn npm_command(workspace: &Workspace, npm: &Path, args: &[&str]) -> Command {
