@@ -125,7 +125,7 @@ export class Script {
 export async function startScript(answers) {
   const script = new Script(answers);
   const sockets = new Set();
-  const served = { requests: [], posts: [], problems: [], sent: 0, left: script.left };
+  const served = { requests: [], posts: [], problems: [], sent: 0, blocked: 0, left: script.left };
   const changes = []; // of the live session, not asked yet
   let live; // writes to the live session
   let held = []; // polls that wait
@@ -153,7 +153,8 @@ export async function startScript(answers) {
   const write = (socket, bytes) => new Promise((done) => {
     served.sent += bytes.length;
     if (socket.write(bytes) || socket.destroyed) return done();
-    const ready = () => { socket.off("drain", ready).off("close", ready); done(); };
+    served.blocked += 1;
+    const ready = () => { served.blocked -= 1; socket.off("drain", ready).off("close", ready); done(); };
     socket.on("drain", ready).on("close", ready);
   });
 
