@@ -93,7 +93,8 @@ export class Driver {
     const over = (error) => this.finish("error", error);
     if (reason === "completed" || reason === "closed") return this.finish(reason);
     if (failure.code === "too_large") return over(failure);
-    if (reason || (link.opened && !status) || failure.code === "token") return later();
+    const refused = status !== undefined; // 0 for a page's redirects
+    if (reason || (link.opened && !refused) || failure.code === "token") return later();
     const { isLast } = this.#choice;
     if (link.kind === "websocket" && (isLast || this.options.token)) {
       // A page is not told why a WebSocket is refused.
@@ -104,7 +105,7 @@ export class Driver {
     // Something on the way may let another transport through.
     if (!failure.byService) {
       if (this.#choice.blocked()) return 0;
-      if (!status || !isLast) return later();
+      if (!refused || !isLast) return later();
     }
     return failure.retryable ? later() : over(failure);
   }

@@ -44,8 +44,13 @@ async function follow(link, name, transports) {
     if (link.message(own, size)) link.leave();
   };
   try {
-    // Gone with the tab, however it goes.
-    navigator.locks.request(`${group} ${key}`, () => ended(signal)).catch(() => {});
+    // Gone with the tab, however it goes. It is there before the leader asks for it.
+    await new Promise((held, failed) => {
+      navigator.locks.request(`${group} ${key}`, () => {
+        held();
+        return ended(signal);
+      }).catch(failed);
+    });
     const join = () => bus.postMessage({ type: "join", tab: key, channels: wanted });
     place = await new Promise((resolve, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason));
@@ -112,7 +117,9 @@ async function lead(group, signal, url, options) {
   const joined = new Map(); // tab → its channels
   const post = (message) => bus.postMessage(message);
   let client;
-  let joining = Promise.resolve();
+  let turn = Promise.resolve();
+  // One after the other: changes of the session must not overtake each other.
+  const inTurn = (act) => { turn = turn.then(act); };
 
   const open = (channels) => {
     const opened = (client = new EventCast(url, { ...options, channels }));
@@ -125,7 +132,7 @@ async function lead(group, signal, url, options) {
     });
   };
   const join = async (tab, channels) => {
-    if (!joined.has(tab)) navigator.locks.request(`${group} ${tab}`, () => setTimeout(leave, GRACE, tab)).catch(() => {});
+    if (!joined.has(tab)) navigator.locks.request(`${group} ${tab}`, () => setTimeout(inTurn, GRACE, () => leave(tab))).catch(() => {});
     joined.set(tab, channels);
     try {
       const missing = channels.filter((one) => !client?.channels.includes(one));
@@ -140,15 +147,15 @@ async function lead(group, signal, url, options) {
       post({ ...refused(error), tab });
     }
   };
-  const leave = (tab) => {
+  const leave = async (tab) => {
     joined.delete(tab);
     const wanted = new Set([...joined.values()].flat());
     const unwanted = client?.channels.filter((one) => !wanted.has(one)) ?? [];
     if (!wanted.size) client?.close();
-    else if (unwanted.length) client.unsubscribe(unwanted);
+    else if (unwanted.length) await client.unsubscribe(unwanted);
   };
   bus.onmessage = ({ data: { type, tab, channels } }) => {
-    if (type === "join") joining = joining.then(() => join(tab, channels));
+    if (type === "join") inTurn(() => join(tab, channels));
   };
   post({ type: "leader" });
   await ended(signal);

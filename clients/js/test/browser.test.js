@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
+import { readFileSync } from "node:fs";
 import { TRANSPORTS, problem, startHub, startProxy } from "./support.js";
+import { run, runs } from "./table.js";
 
 const { CHROMIUM, NODE_PACKAGES } = process.env;
 const skip = CHROMIUM && NODE_PACKAGES ? false : "CHROMIUM and NODE_PACKAGES name no browser";
@@ -62,6 +64,34 @@ describe("in a browser", { skip, concurrency: 4, timeout: 100_000 }, () => {
     });
     return page;
   }
+
+  describe("scenarios", { concurrency: 8 }, () => {
+    let page;
+    before(async () => {
+      page = await browser.newPage();
+      await page.goto(`${hub.url}healthz`);
+      const source = readFileSync(new URL("user.js", import.meta.url), "utf8");
+      await page.evaluate(async (source) => {
+        const [{ user }, { EventCast }] = await Promise.all([
+          import(URL.createObjectURL(new Blob([source], { type: "text/javascript" }))), import("/client/index.js")]);
+        Object.assign(globalThis, { users: new Map(), user, EventCast });
+      }, source);
+    });
+
+    let count = 0;
+    const makeUser = async (...how) => {
+      const name = (count += 1);
+      await page.evaluate(([name, how]) => { users.set(name, user(EventCast, ...how)); }, [name, how.filter((one) => one !== undefined)]);
+      return {
+        look: () => page.evaluate((name) => users.get(name).look(), name),
+        act: (action) => page.evaluate(([name, action]) => users.get(name).act(action), [name, action]),
+        close: () => page.evaluate((name) => users.get(name).close(), name),
+      };
+    };
+    for (const { scenario, transport, name } of runs) {
+      test(name, { timeout: 60_000 }, () => run(scenario, transport, makeUser, { cors: true, hidesRedirects: true }));
+    }
+  });
 
   const publish = async (to, channel, data) => {
     const answer = await fetch(`${to.url}channels/${encodeURIComponent(channel)}`, { method: "POST", body: data });

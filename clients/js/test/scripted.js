@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const TYPES = { sse: "text/event-stream", stream: "application/x-ndjson", poll: "application/json" };
+const CORS = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\nAccess-Control-Allow-Methods: GET, HEAD, POST, DELETE\r\nAccess-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, X-Tenant\r\n";
 const SUBSCRIPTIONS = ["websocket", "sse", "stream", "poll"];
 
 /** What a request is, from its head. */
@@ -122,7 +123,8 @@ export class Script {
   }
 }
 
-export async function startScript(answers) {
+/** With `cors` pages of other origins may read its answers. */
+export async function startScript(answers, { cors } = {}) {
   const script = new Script(answers);
   const sockets = new Set();
   const served = { requests: [], posts: [], problems: [], sent: 0, blocked: 0, left: script.left };
@@ -130,10 +132,14 @@ export async function startScript(answers) {
   let live; // writes to the live session
   let held = []; // polls that wait
 
+  /** The bytes of an answer, with what lets a page see it. */
+  const open = (bytes) => (cors ? String(bytes).replace("\r\n", `\r\n${CORS}`) : bytes);
+
   const serve = async (socket, head, rest) => {
     const request = describe(head);
     const { kind, method } = request;
-    if (method === "HEAD") return void socket.end(httpAnswer(script.always() ?? { status: 200 }).split("\r\n\r\n")[0] + "\r\n\r\n");
+    if (cors && method === "OPTIONS") return void socket.end(open(httpAnswer({ status: 204 })));
+    if (method === "HEAD") return void socket.end(open(httpAnswer(script.always() ?? { status: 200 }).split("\r\n\r\n")[0] + "\r\n\r\n"));
     if (kind === "change") return change(socket, request);
     const waits = kind === "poll" && live?.poll && (!live.cut || changes.length > 0);
     if (waits) return void held.push(socket);
@@ -145,7 +151,7 @@ export async function startScript(answers) {
     if (!answer) return void served.problems.push(`${method} ${request.path} over ${kind} finds no answer`);
     if (answer.silent) return;
     if (answer.cut) return socket.destroy();
-    if (answer.status) return void socket.end(httpAnswer(answer));
+    if (answer.status) return void socket.end(open(httpAnswer(answer)));
     if (answer.raw) return raw(socket, answer);
     await messages(socket, request, answer);
   };
@@ -159,7 +165,7 @@ export async function startScript(answers) {
   });
 
   const raw = async (socket, { raw: pieces, then }) => {
-    for (const piece of pieces) await write(socket, piece);
+    for (const piece of pieces) await write(socket, piece.startsWith("HTTP/1.1") ? open(piece) : piece);
     while (then === "repeat" && !socket.destroyed) {
       await write(socket, pieces.at(-1).repeat(20));
       await sleep(0);
@@ -182,12 +188,12 @@ export async function startScript(answers) {
       tell: (more) => {
         if (kind !== "poll") return socket.write(render(kind, more, "")[1]);
         const [head, body] = render(kind, more);
-        held.splice(0).forEach((one) => one.end(head + body));
+        held.splice(0).forEach((one) => one.end(open(head) + body));
       },
       done: () => { if (then === "cut" && kind !== "poll") cut(); },
     };
     if (kind === "websocket") listen(socket, session);
-    let bytes = Buffer.concat([Buffer.from(head), Buffer.from(body)]);
+    let bytes = Buffer.concat([Buffer.from(open(head)), Buffer.from(body)]);
     bytes = bytes.subarray(0, bytes.length - short);
     for (let at = 0; at < bytes.length; at += pieces ?? bytes.length) {
       await write(socket, bytes.subarray(at, at + (pieces ?? bytes.length)));
@@ -224,7 +230,7 @@ export async function startScript(answers) {
     if (path !== `/sessions/${key}`) served.problems.push(`${path} is not the session's key`);
     const { answer, refuse, messages } = take(subscribes ? "subscribe" : "unsubscribe", query.channel, query.start?.[0]);
     const body = refuse ? undefined : JSON.stringify(answer);
-    socket.end(httpAnswer(refuse ? { status: refuse.status, problem: refuse.detail } : { status: 200, headers: { "content-type": "application/json" }, body }));
+    socket.end(open(httpAnswer(refuse ? { status: refuse.status, problem: refuse.detail } : { status: 200, headers: { "content-type": "application/json" }, body })));
     const told = refuse ? [] : [{ type: "subscribed", channels: answer.channels, id: answer.id }];
     const session = live;
     const tell = () => {
