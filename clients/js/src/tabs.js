@@ -122,23 +122,24 @@ async function lead(group, signal, url, options) {
   const inTurn = (act) => { turn = turn.then(act); };
 
   const open = (channels) => {
-    const opened = (client = new EventCast(url, { ...options, channels }));
-    driverOf(client).feed.tap = (message, size) => post({ type: "message", message, size });
-    client.addEventListener("state", ({ previous }) => { if (previous === "open") post({ type: "down" }); });
-    client.addEventListener("close", ({ reason, error }) => {
+    const opened = new EventCast(url, { ...options, channels });
+    driverOf(opened).feed.tap = (message, size) => post({ type: "message", message, size });
+    opened.addEventListener("state", ({ previous }) => { if (previous === "open") post({ type: "down" }); });
+    opened.addEventListener("close", ({ reason, error }) => {
       if (client === opened) client = undefined;
       if (error) post(refused(error));
       else if (reason === "closed") post({ type: "message", message: { type: "end", reason } });
     });
+    return opened;
   };
   const join = async (tab, channels) => {
     if (!joined.has(tab)) navigator.locks.request(`${group} ${tab}`, () => setTimeout(inTurn, GRACE, () => leave(tab))).catch(() => {});
     joined.set(tab, channels);
     try {
-      const missing = channels.filter((one) => !client?.channels.includes(one));
-      if (!client) open(channels);
-      else if (missing.length) await client.subscribe(missing);
-      const driver = driverOf(client);
+      const opened = (client ??= open(channels));
+      const missing = channels.filter((one) => !opened.channels.includes(one));
+      if (missing.length) await opened.subscribe(missing);
+      const driver = driverOf(opened);
       await whenOpen(driver);
       const id = driver.feed.processed;
       if (!id) throw lost("the shared connection has no place yet");
