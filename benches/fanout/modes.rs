@@ -1,0 +1,111 @@
+//! What is asked of the contestants.
+
+mod channels;
+mod flat;
+mod growth;
+mod linger;
+mod paced;
+mod replay;
+
+use std::error::Error;
+
+use super::contestant::{Contestant, Settings};
+use super::report::Report;
+use super::rounds::Row;
+use super::spec::{Kind, Shape};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Twenty events a second.
+    Paced,
+    /// As fast as the slowest client takes them.
+    Flat,
+    /// The same work with ever more subscribers.
+    Growth,
+    /// Many channels, with few subscribers each.
+    Channels,
+    /// Subscribers that are behind.
+    Replay,
+    /// Events that wait a moment for others.
+    Linger,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Paced,
+        Self::Flat,
+        Self::Growth,
+        Self::Channels,
+        Self::Replay,
+        Self::Linger,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Paced => "paced",
+            Self::Flat => "flat",
+            Self::Growth => "growth",
+            Self::Channels => "channels",
+            Self::Replay => "replay",
+            Self::Linger => "linger",
+        }
+    }
+
+    pub(crate) fn run(self, options: &Options, report: &mut Report) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Paced => paced::run(options, report),
+            Self::Flat => flat::run(options, report),
+            Self::Growth => growth::run(options, report),
+            Self::Channels => channels::run(options, report),
+            Self::Replay => replay::run(options, report),
+            Self::Linger => linger::run(options, report),
+        }
+    }
+}
+
+/// What was asked for on the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) modes: Vec<Mode>,
+    /// Only these, if any.
+    pub(crate) kinds: Vec<Kind>,
+}
+
+impl Options {
+    /// Of these servers, those that were asked for, and the floors.
+    fn chosen(&self, kinds: &[Kind]) -> Vec<Kind> {
+        let is_floor = |kind| matches!(kind, Kind::Epoll | Kind::Epoll16 | Kind::Notify);
+        let is_asked = |kind| self.kinds.is_empty() || self.kinds.contains(&kind);
+        let kinds = kinds.iter().copied();
+        kinds
+            .filter(|kind| is_floor(*kind) || is_asked(*kind))
+            .collect()
+    }
+
+    /// One figure for a run of two minutes, another for a whole one.
+    fn pick<T>(&self, quick: T, whole: T) -> T {
+        if self.quick { quick } else { whole }
+    }
+}
+
+fn start(kinds: &[Kind], shape: Shape) -> Result<Vec<Contestant>, Box<dyn Error>> {
+    kinds
+        .iter()
+        .map(|kind| Contestant::start(*kind, shape, Settings::default()))
+        .collect()
+}
+
+fn row_of(rows: &[Row], kind: Kind) -> &Row {
+    let row = rows.iter().find(|row| row.kind == kind);
+    row.expect("the floors are always there")
+}
+
+fn number(value: f64, digits: usize) -> String {
+    format!("{value:.digits$}")
+}
+
+/// Nanoseconds as milliseconds.
+fn millis(nanos: f64) -> String {
+    format!("{:.2}", nanos / 1e6)
+}
