@@ -28,17 +28,6 @@ pub(crate) struct Settings {
     pub(crate) note: &'static str,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            workers: 2,
-            retained: None,
-            linger_millis: 0,
-            note: "",
-        }
-    }
-}
-
 impl Contestant {
     /// Starts a server, and connects all that its shape says.
     pub(crate) fn start(

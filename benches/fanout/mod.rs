@@ -39,11 +39,16 @@ pub(crate) fn main(args: &[String]) -> Result<(), Box<dyn Error>> {
 /// What is asked for; nothing when that was help.
 fn options(args: &[String]) -> Result<Option<Options>, Box<dyn Error>> {
     let mut options = Options::default();
-    for arg in args {
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
         let mode = Mode::ALL.into_iter().find(|mode| mode.name() == arg);
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == arg);
         match (arg.as_str(), mode, kind) {
             ("--quick", ..) => options.quick = true,
+            ("--workers", ..) => {
+                let count = args.next().and_then(|count| count.parse().ok());
+                options.workers = count.ok_or("--workers takes a number")?;
+            }
             // What cargo adds.
             ("--bench", ..) => {}
             ("--help", ..) => {
@@ -67,7 +72,7 @@ fn usage() -> String {
         .map(|kind| format!("`{}`", kind.name()))
         .join(", ");
     format!(
-        "fanout [--quick] [MODE…] [SERVER…]\nmodes: {modes}; all by default\n\
+        "fanout [--quick] [--workers 2] [MODE…] [SERVER…]\nmodes: {modes}; all by default\n\
          servers: {kinds}; all by default, and the floors always"
     )
 }

@@ -64,15 +64,44 @@ impl Mode {
 }
 
 /// What was asked for on the command line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) quick: bool,
+    /// The threads of a tokio server's runtime.
+    pub(crate) workers: usize,
     pub(crate) modes: Vec<Mode>,
     /// Only these, if any.
     pub(crate) kinds: Vec<Kind>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            quick: false,
+            workers: 2,
+            modes: Vec::new(),
+            kinds: Vec::new(),
+        }
+    }
+}
+
 impl Options {
+    fn start(&self, kinds: &[Kind], shape: Shape) -> Result<Vec<Contestant>, Box<dyn Error>> {
+        kinds
+            .iter()
+            .map(|kind| Contestant::start(*kind, shape, self.settings()))
+            .collect()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            workers: self.workers,
+            retained: None,
+            linger_millis: 0,
+            note: "",
+        }
+    }
+
     /// Of these servers, those that were asked for, and the floors.
     fn chosen(&self, kinds: &[Kind]) -> Vec<Kind> {
         let is_floor = |kind| matches!(kind, Kind::Epoll | Kind::Epoll16 | Kind::Notify);
@@ -87,13 +116,6 @@ impl Options {
     fn pick<T>(&self, quick: T, whole: T) -> T {
         if self.quick { quick } else { whole }
     }
-}
-
-fn start(kinds: &[Kind], shape: Shape) -> Result<Vec<Contestant>, Box<dyn Error>> {
-    kinds
-        .iter()
-        .map(|kind| Contestant::start(*kind, shape, Settings::default()))
-        .collect()
 }
 
 fn row_of(rows: &[Row], kind: Kind) -> &Row {

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use super::{Options, number, row_of, start};
-use crate::fanout::contestant::{Contestant, Settings};
+use super::{Options, number, row_of};
+use crate::fanout::contestant::Contestant;
 use crate::fanout::report::{Report, Table};
 use crate::fanout::rounds;
 use crate::fanout::spec::{Kind, Outcome, Shape, Turn};
@@ -21,7 +21,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         channels: 20,
     };
     for (shape, events) in options.pick(&[(shared, 200)][..], &[(shared, 200), (own, 500)]) {
-        let mut contestants = start(&kinds, *shape)?;
+        let mut contestants = options.start(&kinds, *shape)?;
         let turn = Turn::Paced {
             ticks: 20.0,
             events: *events,
@@ -53,12 +53,12 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         );
         report.add(&title, &table, &rows);
     }
-    memory(own, report)
+    memory(own, options, report)
 }
 
 /// What an idle channel holds that somebody subscribed to: the same sessions with one and with
 /// twenty.
-fn memory(many: Shape, report: &mut Report) -> Result<(), Box<dyn Error>> {
+fn memory(many: Shape, options: &Options, report: &mut Report) -> Result<(), Box<dyn Error>> {
     let one = Shape {
         channels: 1,
         ..many
@@ -66,7 +66,7 @@ fn memory(many: Shape, report: &mut Report) -> Result<(), Box<dyn Error>> {
     let mut table = Table::new(&["server", "bytes a channel"]);
     for kind in [Kind::Sse, Kind::Ws] {
         let resident = |shape| {
-            let contestant = Contestant::start(kind, shape, Settings::default())?;
+            let contestant = Contestant::start(kind, shape, options.settings())?;
             contestant.resident_kib()
         };
         let (few, all) = (resident(one)?, resident(many)?);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{Options, number, row_of, start};
+use super::{Options, number, row_of};
 use crate::fanout::report::{Report, Table};
 use crate::fanout::rounds;
 use crate::fanout::spec::{Kind, Outcome, Shape, Turn};
@@ -16,7 +16,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             .collect();
         for window in options.pick(&[64][..], &[16, 64]) {
             // Anew, as floors that write sixteen at a time count from zero.
-            let mut contestants = start(&kinds, Shape::one_channel(*sessions))?;
+            let mut contestants = options.start(&kinds, Shape::one_channel(*sessions))?;
             let turn = Turn::Flat {
                 window: *window,
                 seconds: options.pick(0.7, 1.0),

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{Options, number, row_of, start};
+use super::{Options, number, row_of};
 use crate::fanout::report::{Report, Table};
 use crate::fanout::rounds;
 use crate::fanout::spec::{Kind, Outcome, Shape, Turn};
@@ -24,7 +24,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
                 channels: *channels,
                 ..Shape::one_channel(*sessions)
             };
-            let mut contestants = start(&kinds, shape)?;
+            let mut contestants = options.start(&kinds, shape)?;
             let turn = Turn::Paced {
                 ticks: 10.0,
                 events: 1,

@@ -15,7 +15,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             let settings = Settings {
                 linger_millis,
                 note,
-                ..Settings::default()
+                ..options.settings()
             };
             let shape = Shape::one_channel(200);
             contestants.push(Contestant::start(kind, shape, settings)?);

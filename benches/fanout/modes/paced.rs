@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{Options, millis, number, row_of, start};
+use super::{Options, millis, number, row_of};
 use crate::fanout::report::{Report, Table};
 use crate::fanout::rounds;
 use crate::fanout::spec::{Kind, Outcome, Shape, Turn};
@@ -15,7 +15,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             .filter(|kind| *kind != Kind::Epoll16)
             .filter(|kind| *kind != Kind::Poll || *sessions <= 1_000)
             .collect();
-        let mut contestants = start(&kinds, Shape::one_channel(*sessions))?;
+        let mut contestants = options.start(&kinds, Shape::one_channel(*sessions))?;
         let turn = Turn::Paced {
             ticks: 20.0,
             events: 1,

@@ -25,7 +25,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         }
         let settings = Settings {
             retained: Some(BEHIND as usize),
-            ..Settings::default()
+            ..options.settings()
         };
         let mut live = Contestant::start(kind, Shape::one_channel(LIVE), settings)?;
         let mut late = live.second_load()?;

@@ -109,6 +109,17 @@ impl Pull {
         matches!(self.0, State::Ended(_))
     }
 
+    /// Whether the last batch was all that there was, and whoever polled for it is woken when there
+    /// is more: polling again at once would be pending. So a driver that has written that batch in
+    /// the same turn may spare itself the poll.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        match &self.0 {
+            State::Open(connection) => connection.is_waiting(),
+            State::Ended(_) => false,
+        }
+    }
+
     /// How its session ended: what the last batch told. `None` before that.
     #[must_use]
     pub fn end(&self) -> Option<End> {
@@ -171,9 +182,24 @@ impl Connection {
         if batch.is_pending() {
             ready!(self.poll_silence(cx));
             out.push(self.session.heartbeat());
+        } else {
+            self.poll_tick(cx);
         }
         self.ticks_to_heartbeat = TICKS_PER_HEARTBEAT;
         Poll::Ready(())
+    }
+
+    /// Has a running tick wake this poll's task, and lets one go that is over: it was the event's.
+    fn poll_tick(&mut self, cx: &mut Context<'_>) {
+        if let Some(tick) = &mut self.tick
+            && tick.as_mut().poll(cx).is_ready()
+        {
+            self.tick = None;
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.session.is_waiting() && self.tick.is_some()
     }
 
     /// Ready when it is time for a heartbeat.

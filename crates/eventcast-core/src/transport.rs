@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
 
 use crate::delivery::{Delivery, End};
 use crate::format::Format;
@@ -109,10 +110,13 @@ impl<T: Transport> Transport for &mut T {
 /// Encoded deliveries to be written together: a rope of shared [`Bytes`], one chunk a delivery.
 ///
 /// As a [`Buf`] it is written with one vectored write; [`Batch::into_chunks`] keeps the borders
-/// for transports that have messages of their own.
+/// for transports that have messages of their own. A batch of one delivery, which is what comes
+/// where events come one by one, allocates nothing.
 #[derive(Clone, Default)]
 pub struct Batch {
-    chunks: VecDeque<Bytes>,
+    chunks: SmallVec<[Bytes; 1]>,
+    /// How many chunks are written; they are empty then.
+    written: usize,
     remaining: usize,
 }
 
@@ -123,7 +127,9 @@ impl Batch {
         format: &dyn Format,
         deliveries: impl IntoIterator<Item = &'a Delivery>,
     ) -> Self {
+        let deliveries = deliveries.into_iter();
         let mut batch = Self::default();
+        batch.chunks.reserve(deliveries.size_hint().0);
         for delivery in deliveries {
             batch.push(delivery.encoded(format));
         }
@@ -134,14 +140,20 @@ impl Batch {
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.remaining += chunk.len();
-            self.chunks.push_back(chunk);
+            self.chunks.push(chunk);
         }
     }
 
     /// The chunks that are not written yet, one a delivery.
     #[must_use]
     pub fn into_chunks(self) -> VecDeque<Bytes> {
-        self.chunks
+        self.chunks.into_iter().skip(self.written).collect()
+    }
+
+    /// How many chunks are not written yet.
+    #[must_use]
+    pub fn chunk_count(&self) -> usize {
+        self.left().len()
     }
 
     /// Whether nothing is left to write.
@@ -149,12 +161,16 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.remaining == 0
     }
+
+    fn left(&self) -> &[Bytes] {
+        &self.chunks[self.written..]
+    }
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch")
-            .field("chunks", &self.chunks.len())
+            .field("chunks", &self.left().len())
             .field("remaining", &self.remaining)
             .finish()
     }
@@ -166,12 +182,12 @@ impl Buf for Batch {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.chunks.front().map_or(&[], |chunk| chunk)
+        self.left().first().map_or(&[], |chunk| chunk)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+        for (slice, chunk) in slices.iter_mut().zip(self.left()) {
             *slice = IoSlice::new(chunk);
             filled += 1;
         }
@@ -184,13 +200,15 @@ impl Buf for Batch {
             "advanced past the end of the batch"
         );
         self.remaining -= count;
-        while let Some(front) = self.chunks.front_mut() {
+        while let Some(front) = self.chunks.get_mut(self.written) {
             if count < front.len() {
                 front.advance(count);
                 return;
             }
             count -= front.len();
-            self.chunks.pop_front();
+            // The log may have trimmed it: a slow reader holds no more than it has to.
+            *front = Bytes::new();
+            self.written += 1;
         }
     }
 }

@@ -66,13 +66,19 @@ impl StreamBody {
         Self(pull)
     }
 
-    /// A body that has ended.
+    /// Whether the last frame was all that there was; see [`Pull::is_waiting`].
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.is_waiting()
+    }
+
     /// How its session ended, once the last frame told so.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.0.end()
     }
 
+    /// A body that has ended.
     pub(crate) fn ended() -> Self {
         Self(Pull::ended())
     }

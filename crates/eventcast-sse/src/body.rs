@@ -69,13 +69,19 @@ impl SseBody {
         }
     }
 
-    /// A body that has ended.
+    /// Whether the last frame was all that there was; see [`Pull::is_waiting`].
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.pull.is_waiting()
+    }
+
     /// How its session ended, once the last frame told so.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.pull.end()
     }
 
+    /// A body that has ended.
     pub(crate) fn ended() -> Self {
         Self {
             pull: Pull::ended(),

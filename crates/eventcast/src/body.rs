@@ -40,6 +40,16 @@ impl ResponseBody {
         matches!(self.0, Kind::Sse(..) | Kind::Stream(..))
     }
 
+    /// Whether the last frame of a stream was all that there was, and who polled for it is woken
+    /// when there is more.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match &self.0 {
+            Kind::Full(_) | Kind::Document(_) => false,
+            Kind::Sse(body, _) => body.is_waiting(),
+            Kind::Stream(body, _) => body.is_waiting(),
+        }
+    }
+
     pub(crate) fn document(body: PollBody) -> Self {
         Self(Kind::Document(body))
     }

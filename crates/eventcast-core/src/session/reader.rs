@@ -339,6 +339,16 @@ impl Session {
         }
     }
 
+    /// Whether the last batch was all that there was, and its poll's waker is woken when there is
+    /// more: polling again in the same turn would be pending. Says nothing before the first poll,
+    /// nor once the waker may have been woken.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        // Every channel is armed, in the critical section that found it read to its end, after the
+        // waker was left.
+        self.active.is_empty() && !self.ended
+    }
+
     /// At most one, now and later.
     fn has_one_channel(&self) -> bool {
         self.subscriptions.len() <= 1 && self.patterns.is_empty()

@@ -42,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
         let mut done = 0;
         while done < READS && self.poll_pending(cx)? {
-            if self.is_full() {
+            if self.is_full() || self.is_silent(cx) {
                 return Ok(done);
             }
             match self.read_message(cx) {

@@ -13,10 +13,10 @@ use crate::end::{CloseCode, WsEnd};
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Queues a batch, unless the last one is not written yet: until it is, events wait in the log.
     /// Replies that wait do not count, or a client that asks without end would starve its own
-    /// events. Returns how many deliveries there were.
-    pub(super) fn poll_session(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
+    /// events.
+    pub(super) fn poll_session(&mut self, cx: &mut Context<'_>) -> Result<Delivered, Exit> {
         if self.queue.holds_batch() {
-            return Ok(0);
+            return Ok(Delivered::None);
         }
         let mut batch = SCRATCH.take();
         let ready = self
@@ -34,7 +34,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         batch.clear();
         SCRATCH.set(batch);
-        result.map(|()| count)
+        result.map(|()| match count {
+            0 => Delivered::None,
+            _ if self.session.is_waiting() => Delivered::All(count),
+            _ => Delivered::Some(count),
+        })
     }
 
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), Exit> {
@@ -52,6 +56,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.push(delivery);
                 Ok(())
             }
+        }
+    }
+}
+
+/// What a poll of the session came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Delivered {
+    /// So many deliveries; there is no more, and this task is woken once there is.
+    All(usize),
+    /// Nothing, or it was not asked.
+    None,
+    /// So many deliveries, and there may be more.
+    Some(usize),
+}
+
+impl Delivered {
+    pub(super) fn count(self) -> usize {
+        match self {
+            Self::All(count) | Self::Some(count) => count,
+            Self::None => 0,
         }
     }
 }

@@ -87,6 +87,12 @@ impl OutQueue {
             let chunk = &self.rope[0];
             return io.poll_write(cx, &chunk[..chunk.len().min(GATHERED)]);
         }
+        if let [frame] = self.rope.as_slices().0
+            && self.rope.len() == 1
+        {
+            // One event, as most writes are: the plain call is the cheaper one, here and below.
+            return io.poll_write(cx, frame);
+        }
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.rope.len().min(MAX_SLICES);
         for (slice, frame) in slices.iter_mut().zip(&self.rope) {

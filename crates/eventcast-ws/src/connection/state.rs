@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use eventcast_core::{Delivery, Session, Timer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::error::Error;
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, Message, Role, WebSocketConfig, WebSocketContext,
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 
 use super::closing::Closing;
 use super::inbound::PendingReply;
+use super::outbound::Delivered;
 use super::queue::OutQueue;
 use super::watch::{Beat, Pulse, Stall};
 use super::wire::Wire;
@@ -45,6 +47,7 @@ where
         session,
         handler,
         queue: OutQueue::default(),
+        read_all: false,
         pending: None,
         pulse: Pulse::new(&*timer, &config),
         timer,
@@ -73,6 +76,8 @@ pub struct Connection<S> {
     pub(super) queue: OutQueue,
     pub(super) session: Session,
     pub(super) handler: Arc<dyn ClientHandler>,
+    /// Tungstenite holds no whole message: the last read ended for want of bytes.
+    pub(super) read_all: bool,
     /// The request that is being handled.
     pub(super) pending: Option<PendingReply>,
     pub(super) timer: Arc<dyn Timer>,
@@ -137,10 +142,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let (full, busy) = (self.is_full(), self.queue.holds_batch());
             self.poll_queue(cx)?;
             let freed = full && !self.is_full() || busy && !self.queue.holds_batch();
-            if inbound == 0 && delivered == 0 && !freed {
+            let done = match delivered {
+                // It has said in this turn that there is no more, and knows whom to wake: what was
+                // freed is of no use to it.
+                Delivered::All(_) => inbound == 0 && !(full && freed),
+                Delivered::Some(_) => false,
+                Delivered::None => inbound == 0 && !freed,
+            };
+            if done {
                 return Ok(());
             }
-            budget = budget.saturating_sub(inbound.max(delivered).max(1));
+            budget = budget.saturating_sub(inbound.max(delivered.count()).max(1));
             if budget == 0 {
                 // Others have their turn before there is more.
                 cx.waker().wake_by_ref();
@@ -222,7 +234,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads a message, as far as there is one.
     pub(super) fn read_message(&mut self, cx: &mut Context<'_>) -> Result<Message, Error> {
         let (socket, mut wire) = self.socket_and_wire(cx);
-        socket.read(&mut wire)
+        let result = socket.read(&mut wire);
+        self.read_all = matches!(
+            &result,
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock
+        );
+        result
+    }
+
+    /// Whether there is nothing to read, and this task is woken once there is. It asks the stream
+    /// for no bytes, which is done before tungstenite has prepared a buffer for some: every event
+    /// has its connection look for requests, and there is hardly ever one.
+    pub(super) fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
+        let nothing = &mut ReadBuf::new(&mut []);
+        self.read_all && Pin::new(&mut self.io).poll_read(cx, nothing).is_pending()
     }
 
     /// Queues what tungstenite has to answer, which waits for the next read otherwise.

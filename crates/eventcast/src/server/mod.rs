@@ -1,5 +1,6 @@
 //! A ready server.
 
+mod chunk;
 mod config;
 mod http1;
 mod http2;

@@ -8,13 +8,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
-use eventcast_core::Batch;
+use bytes::Bytes;
 use http::Response;
 use http::header::HeaderMap;
 use http_body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::chunk::Chunk;
 use super::link::Link;
 use crate::body::ResponseBody;
 
@@ -26,7 +26,7 @@ pub(super) struct EventStream<S> {
     io: S,
     /// Absent once its end is queued.
     body: Option<ResponseBody>,
-    queue: Batch,
+    chunk: Chunk,
     discarded: usize,
     link: Option<Arc<Link>>,
 }
@@ -34,32 +34,38 @@ pub(super) struct EventStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
     pub(super) fn new(io: S, response: Response<ResponseBody>, link: Option<Arc<Link>>) -> Self {
         let (parts, body) = response.into_parts();
-        let mut queue = Batch::default();
-        queue.push(head(&parts.headers));
         Self {
             io,
             body: Some(body),
-            queue,
+            chunk: Chunk::unframed(head(&parts.headers)),
             discarded: 0,
             link,
         }
     }
 
-    /// Ready when the queue is written, out of TLS's own buffer too, or with `Err` when the
+    /// Ready when the chunk is written, out of TLS's own buffer too, or with `Err` when the
     /// connection is over.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
-        while self.queue.has_remaining() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let count = self.queue.chunks_vectored(&mut slices);
-            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count]) {
+        let Self { io, chunk, .. } = self;
+        while !chunk.is_empty() {
+            let io = Pin::new(&mut *io);
+            // Most chunks are one event, for which few slices are prepared faster than many.
+            let written = if chunk.slice_count() <= FEW_SLICES {
+                let mut slices = [IoSlice::new(&[]); FEW_SLICES];
+                let count = chunk.slices(&mut slices);
+                io.poll_write_vectored(cx, &slices[..count])
+            } else {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = chunk.slices(&mut slices);
+                io.poll_write_vectored(cx, &slices[..count])
+            };
+            match written {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Over)),
-                Poll::Ready(Ok(written)) => self.queue.advance(written),
+                Poll::Ready(Ok(written)) => chunk.advance(written),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // An idle connection keeps no room for a batch.
-        self.queue = Batch::default();
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        let flushed = Pin::new(io).poll_flush(cx);
         flushed.map(|result| result.map_err(|_| Over))
     }
 
@@ -95,17 +101,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> EventStream<S> {
                 if let Ok(batch) = frame.into_data()
                     && !batch.is_empty()
                 {
-                    self.queue
-                        .push(format!("{:x}\r\n", batch.remaining()).into());
-                    for chunk in batch.into_chunks() {
-                        self.queue.push(chunk);
-                    }
-                    self.queue.push(Bytes::from_static(b"\r\n"));
+                    self.chunk = Chunk::new(batch);
                 }
             }
             Poll::Ready(_) => {
                 self.body = None;
-                self.queue.push(Bytes::from_static(b"0\r\n\r\n"));
+                self.chunk = Chunk::last();
             }
         }
         Poll::Ready(())
@@ -120,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for EventStream<S> {
         if this.discard(cx).is_err() {
             return Poll::Ready(());
         }
+        let mut asked = false;
         loop {
             match this.poll_write(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -129,9 +131,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for EventStream<S> {
                 }
                 Poll::Ready(Ok(())) => {}
             }
+            // What it was asked for in this turn was all that there was.
+            if asked && this.body.as_ref().is_some_and(ResponseBody::is_waiting) {
+                return Poll::Pending;
+            }
             if this.poll_body(cx).is_pending() {
                 return Poll::Pending;
             }
+            asked = true;
         }
     }
 }
@@ -159,6 +166,9 @@ fn head(headers: &HeaderMap) -> Bytes {
     head.into()
 }
 
-const MAX_SLICES: usize = 64;
+/// What one event takes, with what frames it.
+const FEW_SLICES: usize = 4;
+/// A full batch, with what frames it.
+const MAX_SLICES: usize = 66;
 /// A further request or two may have been sent before this one was answered; nothing asks for more.
 const MAX_DISCARDED: usize = 64 << 10;
