@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
+use std::time::Duration;
 
 use eventcast::{Event, EventService, Hub, HubConfig, Retention, Server, ServiceConfig};
 use hyper::server::conn::http1;
@@ -21,7 +22,9 @@ pub(super) async fn serve(spec: &ServerSpec) -> io::Result<()> {
         config = config.with_retention(retention).with_max_bytes(1 << 31);
     }
     let hub = Hub::with_config(config);
-    let service = EventService::new(hub.clone(), ServiceConfig::new());
+    let linger = Duration::from_millis(spec.linger_millis);
+    let config = ServiceConfig::new().with_linger(linger);
+    let service = EventService::new(hub.clone(), config);
     let address = if spec.kind == Kind::SseHyper {
         in_hyper(service).await?
     } else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::delivery::{Delivery, End, Open};
 use crate::format::Format;
+use crate::linger::Linger;
 use crate::session::{BatchLimits, Session};
 use crate::time::{Sleep, Timer};
 use crate::transport::Batch;
@@ -60,12 +61,14 @@ enum State {
 struct Connection {
     session: Session,
     timer: Arc<dyn Timer>,
-    heartbeat: Duration,
+    /// Half the size of a `Duration`, as every connection keeps it.
+    heartbeat_nanos: u64,
     retry_millis: u64,
     /// Absent until the connection first waits, so that one can be made outside a runtime.
     tick: Option<Sleep>,
     ticks_to_heartbeat: u8,
     opened: bool,
+    linger: Linger,
 }
 
 impl Pull {
@@ -89,12 +92,22 @@ impl Pull {
         Self(State::Open(Connection {
             session,
             timer,
-            heartbeat: heartbeat.max(Self::SHORTEST_HEARTBEAT),
+            heartbeat_nanos: nanos(heartbeat.max(Self::SHORTEST_HEARTBEAT)),
             retry_millis: spread_millis(retry, random),
             tick: None,
             ticks_to_heartbeat: TICKS_PER_HEARTBEAT,
             opened: false,
+            linger: Linger::new(Duration::ZERO),
         }))
+    }
+
+    /// The same with events that wait for others: at most one batch a window, as [`Linger`] says.
+    #[must_use]
+    pub fn with_linger(mut self, window: Duration) -> Self {
+        if let State::Open(connection) = &mut self.0 {
+            connection.linger = Linger::new(window);
+        }
+        self
     }
 
     /// One that has ended.
@@ -178,12 +191,17 @@ impl Connection {
             out.push(Delivery::Open(self.opening()));
             return Poll::Ready(());
         }
+        // A heartbeat that becomes due meanwhile waits as well.
+        ready!(self.linger.poll_over(cx));
         let batch = self.session.poll_batch(cx, BatchLimits::default(), out);
         if batch.is_pending() {
             ready!(self.poll_silence(cx));
             out.push(self.session.heartbeat());
         } else {
             self.poll_tick(cx);
+            if self.session.is_waiting() {
+                self.linger.begin(&*self.timer);
+            }
         }
         self.ticks_to_heartbeat = TICKS_PER_HEARTBEAT;
         Poll::Ready(())
@@ -205,7 +223,7 @@ impl Connection {
     /// Ready when it is time for a heartbeat.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.ticks_to_heartbeat > 0 {
-            let interval = self.heartbeat / u32::from(TICKS_PER_HEARTBEAT);
+            let interval = self.heartbeat() / u32::from(TICKS_PER_HEARTBEAT);
             let tick = self.tick.get_or_insert_with(|| self.timer.sleep(interval));
             ready!(tick.as_mut().poll(cx));
             self.tick = None;
@@ -214,9 +232,13 @@ impl Connection {
         Poll::Ready(())
     }
 
+    fn heartbeat(&self) -> Duration {
+        Duration::from_nanos(self.heartbeat_nanos)
+    }
+
     fn opening(&self) -> Open {
         let mut open = self.session.opening();
-        open.heartbeat = Some(self.heartbeat);
+        open.heartbeat = Some(self.heartbeat());
         open.retry = Some(Duration::from_millis(self.retry_millis));
         open
     }
@@ -234,6 +256,11 @@ fn with_scratch<R>(poll: impl FnOnce(&mut Vec<Delivery>) -> R) -> R {
         scratch.set(deliveries);
         result
     })
+}
+
+/// As many as there are, up to some centuries.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// From half of `middle` to one and a half of it, in milliseconds, evenly over `random`.

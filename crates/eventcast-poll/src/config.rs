@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eventcast_core::Pull;
+use eventcast_core::{Linger, Pull};
 
 /// The settings of a stream; the same for any number of connections.
 ///
@@ -18,6 +18,7 @@ use eventcast_core::Pull;
 pub struct StreamConfig {
     heartbeat: Duration,
     retry: Duration,
+    linger: Duration,
 }
 
 impl StreamConfig {
@@ -26,6 +27,7 @@ impl StreamConfig {
         Self {
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
+            linger: Duration::ZERO,
         }
     }
 
@@ -48,6 +50,16 @@ impl StreamConfig {
         self
     }
 
+    /// For how long events wait for others after a batch, to be written with them; zero by default,
+    /// at most a second. The first one after a pause is sent at once. See [`Linger`].
+    ///
+    /// Some milliseconds save most of the cost where many events a second come one by one; much
+    /// more, and people notice.
+    pub fn with_linger(mut self, window: Duration) -> Self {
+        self.linger = window.min(Linger::LONGEST);
+        self
+    }
+
     /// How long a connection may be silent.
     #[must_use]
     pub fn heartbeat(self) -> Duration {
@@ -58,6 +70,12 @@ impl StreamConfig {
     #[must_use]
     pub fn retry(self) -> Duration {
         self.retry
+    }
+
+    /// For how long events wait for others after a batch.
+    #[must_use]
+    pub fn linger(self) -> Duration {
+        self.linger
     }
 }
 

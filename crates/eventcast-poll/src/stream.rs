@@ -63,7 +63,7 @@ impl StreamBody {
     #[must_use]
     pub fn new(session: Session, config: StreamConfig, timer: Arc<dyn Timer>) -> Self {
         let pull = Pull::new(session, timer, config.heartbeat(), config.retry());
-        Self(pull)
+        Self(pull.with_linger(config.linger()))
     }
 
     /// Whether the last frame was all that there was; see [`Pull::is_waiting`].

@@ -64,7 +64,8 @@ impl SseBody {
     #[must_use]
     pub fn new(session: Session, config: SseConfig, timer: Arc<dyn Timer>) -> Self {
         Self {
-            pull: Pull::new(session, timer, config.heartbeat(), config.retry()),
+            pull: Pull::new(session, timer, config.heartbeat(), config.retry())
+                .with_linger(config.linger()),
             format: config.format(),
         }
     }

@@ -259,3 +259,48 @@ async fn plain_mode_delivers_what_comes_before_the_gap() {
         (common::CLOSE, &b"gap: slow"[..])
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_a_linger_there_is_one_flush_a_window() {
+    let hub = hub();
+    let window = Duration::from_millis(50);
+    let config = WsConfig::new().with_mode(Mode::Plain).with_linger(window);
+    let (mut peer, _) = start(hub.subscribe("a").unwrap(), config);
+    // The first one goes at once, whatever the opening took.
+    tokio::task::yield_now().await;
+    let begin = Instant::now();
+    hub.try_publish("a", Event::text("1")).unwrap();
+    peer.expect(&["1"]).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    hub.try_publish("a", Event::text("2")).unwrap();
+    tokio::time::sleep(window / 2).await;
+    hub.try_publish("a", Event::text("3")).unwrap();
+    peer.expect(&["2"]).await;
+    assert_eq!(begin.elapsed(), window);
+    peer.expect(&["3"]).await;
+    assert_eq!(begin.elapsed(), window, "in the same flush");
+
+    tokio::time::sleep(window * 2).await;
+    let begin = Instant::now();
+    hub.try_publish("a", Event::text("4")).unwrap();
+    peer.expect(&["4"]).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO, "so does one after a pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linger_holds_up_no_answers_and_nobody_who_is_behind() {
+    let hub = hub();
+    for n in 0..100 {
+        hub.try_publish("a", Event::text(n.to_string())).unwrap();
+    }
+    let window = Duration::from_secs(1);
+    let config = WsConfig::new().with_linger(window);
+    let (mut peer, _) = start(earliest(&hub, "a"), config);
+    let begin = Instant::now();
+    for _ in 0..=100 {
+        peer.text().await;
+    }
+    peer.request(r#"{"type":"ping"}"#).await;
+    peer.expect(&[r#"{"type":"pong"}"#]).await;
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}

@@ -31,6 +31,7 @@ use crate::request::RequestHandler;
 pub struct ServiceConfig {
     pub(crate) heartbeat: Duration,
     pub(crate) retry: Duration,
+    pub(crate) linger: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) poll_wait: Duration,
@@ -55,6 +56,7 @@ impl ServiceConfig {
         Self {
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
+            linger: Duration::ZERO,
             write_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             poll_wait: Duration::from_secs(25),
@@ -83,6 +85,17 @@ impl ServiceConfig {
     /// between half and one and a half times this, so that they do not come back all at once.
     pub fn with_retry(mut self, retry: Duration) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// For how long events wait for others after a batch, to be written with them; zero by default,
+    /// at most a second. The first one after a pause is sent at once. Polls are answered as ever. See
+    /// [`Linger`](crate::Linger).
+    ///
+    /// Some milliseconds save most of the cost where many events a second come one by one; much
+    /// more, and people notice.
+    pub fn with_linger(mut self, window: Duration) -> Self {
+        self.linger = window;
         self
     }
 
@@ -225,6 +238,7 @@ impl fmt::Debug for ServiceConfig {
         f.debug_struct("ServiceConfig")
             .field("heartbeat", &self.heartbeat)
             .field("retry", &self.retry)
+            .field("linger", &self.linger)
             .field("write_timeout", &self.write_timeout)
             .field("body_timeout", &self.body_timeout)
             .field("request_timeout", &self.request_timeout)

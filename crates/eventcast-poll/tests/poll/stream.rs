@@ -31,7 +31,7 @@ fn it_fits_any_server_and_is_small() {
     fn assert_bounds<T: Body + Send + Unpin + 'static>() {}
     assert_bounds::<StreamBody>();
     let size = size_of::<StreamBody>();
-    assert!(size <= 368, "{size} bytes");
+    assert!(size <= 384, "{size} bytes");
 }
 
 #[test]
@@ -167,4 +167,23 @@ async fn a_stream_whose_channels_are_all_completed_ends_and_says_why() {
     text(&mut again).await;
     assert_eq!(text(&mut again).await, end);
     assert!(again.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_linger_there_is_one_frame_a_window() {
+    let hub = hub();
+    let window = Duration::from_millis(50);
+    let config = StreamConfig::new().with_linger(window);
+    let session = hub.subscribe("a").unwrap();
+    let mut body = StreamBody::new(session, config, Arc::new(TokioTimer));
+    let mut counts = vec![chunks(&mut body).await.len()];
+    let start = Instant::now();
+    for _ in 0..2 {
+        for _ in 0..3 {
+            hub.try_publish("a", Event::text("x")).unwrap();
+        }
+        counts.push(chunks(&mut body).await.len());
+    }
+    assert_eq!(counts, [1, 3, 3]);
+    assert_eq!(start.elapsed(), window);
 }

@@ -276,3 +276,74 @@ async fn dropping_the_body_drops_the_session() {
 
 /// The simulated timer counts whole milliseconds, rounded up, and there are two to an interval.
 const SLACK: Duration = Duration::from_millis(3);
+
+#[tokio::test(start_paused = true)]
+async fn with_a_linger_there_is_one_frame_a_window() {
+    let hub = hub();
+    let window = Duration::from_millis(50);
+    let config = SseConfig::new().with_linger(window);
+    let session = hub.subscribe("a").unwrap();
+    let mut body = SseBody::new(session, config, Arc::new(TokioTimer));
+    chunks(&mut body).await;
+
+    let start = Instant::now();
+    publish(&hub, "1");
+    assert_eq!(chunks(&mut body).await.len(), 1);
+    assert_eq!(
+        start.elapsed(),
+        Duration::ZERO,
+        "the first one goes at once"
+    );
+    publish(&hub, "2");
+    assert!(body.frame().now_or_never().is_none(), "it waits for others");
+    publish(&hub, "3");
+    assert_eq!(chunks(&mut body).await.len(), 2);
+    assert_eq!(start.elapsed(), window);
+
+    tokio::time::sleep(window * 2).await;
+    let start = Instant::now();
+    publish(&hub, "4");
+    assert_eq!(chunks(&mut body).await.len(), 1);
+    assert_eq!(start.elapsed(), Duration::ZERO, "so does one after a pause");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linger_does_not_hold_up_who_is_behind() {
+    let hub = hub();
+    for _ in 0..100 {
+        publish(&hub, "x");
+    }
+    let session = hub.session().start(eventcast_core::Start::Earliest);
+    let session = session.channel("a").open().unwrap();
+    let config = SseConfig::new().with_linger(Duration::from_millis(50));
+    let mut body = SseBody::new(session, config, Arc::new(TokioTimer));
+    chunks(&mut body).await;
+
+    let start = Instant::now();
+    let counts = [chunks(&mut body).await.len(), chunks(&mut body).await.len()];
+    assert_eq!(counts, [64, 36]);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_do_not_keep_heartbeats_from_coming() {
+    // The tick and an event are due in the same turn: the tick's wake-up must not be lost.
+    let hub = hub();
+    let config = SseConfig::new().with_heartbeat(Duration::from_secs(10));
+    let session = hub.subscribe("a").unwrap();
+    let mut body = SseBody::new(session, config, Arc::new(TokioTimer));
+    chunks(&mut body).await;
+    publish(&hub, "1");
+    chunks(&mut body).await;
+    assert!(body.frame().now_or_never().is_none(), "the tick runs");
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        publish(&hub, "x");
+        chunks(&mut body).await;
+    }
+    let start = Instant::now();
+    assert!(text(&mut body).await.starts_with(':'));
+    let silence = start.elapsed();
+    assert!(silence >= Duration::from_secs(5), "{silence:?}");
+    assert!(silence <= Duration::from_secs(10), "{silence:?}");
+}

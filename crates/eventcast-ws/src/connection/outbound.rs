@@ -15,7 +15,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Replies that wait do not count, or a client that asks without end would starve its own
     /// events.
     pub(super) fn poll_session(&mut self, cx: &mut Context<'_>) -> Result<Delivered, Exit> {
-        if self.queue.holds_batch() {
+        if self.queue.holds_batch() || self.linger.poll_over(cx).is_pending() {
             return Ok(Delivered::None);
         }
         let mut batch = SCRATCH.take();
@@ -36,7 +36,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         SCRATCH.set(batch);
         result.map(|()| match count {
             0 => Delivered::None,
-            _ if self.session.is_waiting() => Delivered::All(count),
+            _ if self.session.is_waiting() => {
+                self.linger.begin(&*self.timer);
+                Delivered::All(count)
+            }
             _ => Delivered::Some(count),
         })
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use eventcast_core::{Delivery, Session, Timer};
+use eventcast_core::{Delivery, Linger, Session, Timer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::error::Error;
 use tokio_tungstenite::tungstenite::protocol::{
@@ -52,6 +52,7 @@ where
         pulse: Pulse::new(&*timer, &config),
         timer,
         stall: Stall::default(),
+        linger: Linger::new(config.linger()),
         heard: false,
         closing: None,
         config,
@@ -83,6 +84,7 @@ pub struct Connection<S> {
     pub(super) timer: Arc<dyn Timer>,
     pulse: Pulse,
     stall: Stall,
+    pub(super) linger: Linger,
     /// Something came from the peer since the last beat.
     pub(super) heard: bool,
     pub(super) closing: Option<Closing>,

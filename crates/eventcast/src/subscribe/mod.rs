@@ -154,6 +154,7 @@ fn event_stream(
     let config = SseConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_retry(shared.config.retry)
+        .with_linger(shared.config.linger)
         .with_format(format);
     let response = eventcast_sse::response(session, config, shared.timer.clone());
     response.map(|body| ResponseBody::sse(body, hold))
@@ -162,7 +163,8 @@ fn event_stream(
 fn stream(shared: &Shared, session: Session, hold: Hold) -> Response<ResponseBody> {
     let config = StreamConfig::new()
         .with_heartbeat(shared.config.heartbeat)
-        .with_retry(shared.config.retry);
+        .with_retry(shared.config.retry)
+        .with_linger(shared.config.linger);
     let response = eventcast_poll::stream(session, config, shared.timer.clone());
     response.map(|body| ResponseBody::stream(body, hold))
 }

@@ -42,6 +42,7 @@ pub(super) fn answer(
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
         .with_write_timeout(shared.config.write_timeout)
         .with_retry(around(shared.config.retry))
+        .with_linger(shared.config.linger)
         .with_max_message(shared.config.max_message);
     let stream = request.extensions_mut().remove::<Arc<Stream>>();
     let client = Arc::new(Client::new(
