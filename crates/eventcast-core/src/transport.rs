@@ -150,10 +150,9 @@ impl Batch {
         self.chunks.into_iter().skip(self.written).collect()
     }
 
-    /// How many chunks are not written yet.
-    #[must_use]
-    pub fn chunk_count(&self) -> usize {
-        self.left().len()
+    /// The bytes that are not written yet, a slice a chunk.
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.left().iter().map(|chunk| &chunk[..])
     }
 
     /// Whether nothing is left to write.

@@ -46,9 +46,22 @@ impl Chunk {
         self.end.is_empty() && self.batch.is_empty()
     }
 
-    /// How many slices it takes, at most.
-    pub(super) fn slice_count(&self) -> usize {
-        self.batch.chunk_count() + 2
+    /// How many bytes are not written yet.
+    pub(super) fn remaining(&self) -> usize {
+        self.size.left().len() + self.batch.remaining() + self.end.len()
+    }
+
+    /// Copies what is not written yet, for which there has to be room, and returns how much it is.
+    pub(super) fn copy_to(&self, room: &mut [u8]) -> usize {
+        let mut filled = 0;
+        let mut copy = |bytes: &[u8]| {
+            room[filled..filled + bytes.len()].copy_from_slice(bytes);
+            filled += bytes.len();
+        };
+        copy(self.size.left());
+        self.batch.chunks().for_each(&mut copy);
+        copy(self.end);
+        filled
     }
 
     /// Fills slices with what is not written yet, and returns how many.
@@ -120,9 +133,12 @@ mod tests {
     fn written(mut chunk: Chunk, step: usize, slices: usize) -> Vec<u8> {
         let mut out = Vec::new();
         while !chunk.is_empty() {
+            let mut copied = vec![0; chunk.remaining()];
+            assert_eq!(chunk.copy_to(&mut copied), chunk.remaining());
             let mut room = vec![IoSlice::new(&[]); slices];
             let count = chunk.slices(&mut room);
             let bytes: Vec<u8> = room[..count].iter().flat_map(|s| s.to_vec()).collect();
+            assert!(copied.starts_with(&bytes));
             let taken = bytes.len().min(step);
             assert!(taken > 0, "nothing to write of what is not written");
             out.extend_from_slice(&bytes[..taken]);
