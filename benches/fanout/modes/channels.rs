@@ -25,9 +25,9 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         let turn = Turn::Paced {
             ticks: 20.0,
             events: *events,
-            seconds: 1.0,
+            seconds: options.pick(0.6, 1.0),
         };
-        let rows = rounds::run(&mut contestants, turn, options.pick(3, 9))?;
+        let rows = rounds::run(&mut contestants, turn, options.pick(3, 7))?;
         let (floor, notify) = (row_of(&rows, Kind::Epoll), row_of(&rows, Kind::Notify));
         let mut table = Table::new(&[
             "server",
@@ -52,6 +52,9 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             shape.channels
         );
         report.add(&title, &table, &rows);
+    }
+    if options.quick {
+        return Ok(());
     }
     memory(own, options, report)
 }

@@ -19,9 +19,9 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             let mut contestants = options.start(&kinds, Shape::one_channel(*sessions))?;
             let turn = Turn::Flat {
                 window: *window,
-                seconds: options.pick(0.7, 1.0),
+                seconds: options.pick(0.5, 0.8),
             };
-            let rows = rounds::run(&mut contestants, turn, options.pick(3, 7))?;
+            let rows = rounds::run(&mut contestants, turn, options.pick(3, 5))?;
             let notify = row_of(&rows, Kind::Notify);
             let gathered = row_of(&rows, Kind::Epoll16);
             let mut table = Table::new(&[

@@ -8,7 +8,7 @@ use crate::fanout::rounds;
 use crate::fanout::spec::{Kind, Outcome, Shape, Turn};
 
 pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let kinds = options.chosen(&[Kind::Epoll, Kind::Notify, Kind::Sse, Kind::Ws, Kind::WsJson]);
+    let kinds = options.chosen(&[Kind::Epoll, Kind::Notify, Kind::Sse, Kind::Ws]);
     let mut table = Table::new(&[
         "subscribers",
         "channels each",
@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
     ]);
     let mut all = Vec::new();
     for channels in options.pick(&[1][..], &[1, 10, 100]) {
-        for sessions in options.pick(&[100, 3_000][..], &[100, 1_000, 3_000, 9_000]) {
+        for sessions in options.pick(&[3_000][..], &[100, 1_000, 3_000, 9_000]) {
             let shape = Shape {
                 channels: *channels,
                 ..Shape::one_channel(*sessions)
@@ -29,9 +29,9 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
                 ticks: 10.0,
                 events: 1,
                 // Few deliveries need longer to be measured.
-                seconds: if *sessions < 1_000 { 2.5 } else { 1.2 },
+                seconds: if *sessions < 1_000 { 2.5 } else { 1.0 },
             };
-            let rows = rounds::run(&mut contestants, turn, options.pick(3, 7))?;
+            let rows = rounds::run(&mut contestants, turn, options.pick(3, 5))?;
             let (floor, notify) = (row_of(&rows, Kind::Epoll), row_of(&rows, Kind::Notify));
             for row in &rows {
                 table.push(vec![

@@ -24,7 +24,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
     let turn = Turn::Paced {
         ticks: 1_000.0,
         events: 1,
-        seconds: 1.0,
+        seconds: options.pick(0.6, 1.0),
     };
     let rows = rounds::run(&mut contestants, turn, options.pick(3, 7))?;
     let mut table = Table::new(&["server", "CPU µs", "to none", "p50 ms", "p99 ms"]);

@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         let turn = Turn::Paced {
             ticks: 20.0,
             events: 1,
-            seconds: 1.0,
+            seconds: options.pick(0.6, 1.0),
         };
         let rows = rounds::run(&mut contestants, turn, options.pick(3, 11))?;
         let (floor, notify) = (row_of(&rows, Kind::Epoll), row_of(&rows, Kind::Notify));

@@ -19,7 +19,9 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         "beside a replay",
     ]);
     let mut all = Vec::new();
-    for kind in [Kind::Sse, Kind::Stream, Kind::Ws, Kind::WsJson] {
+    let kinds = [Kind::Sse, Kind::Ws, Kind::Stream, Kind::WsJson];
+    for kind in &kinds[..options.pick(2, 4)] {
+        let kind = *kind;
         if !options.chosen(&[kind]).contains(&kind) {
             continue;
         }
@@ -30,7 +32,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
         let mut live = Contestant::start(kind, Shape::one_channel(LIVE), settings)?;
         let mut late = live.second_load()?;
         live.take(Turn::Fill { events: BEHIND })?;
-        let rounds = options.pick(3, 9);
+        let rounds = options.pick(2, 7);
         let catch_up = Turn::CatchUp {
             events: BEHIND,
             clients: 20,
