@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::event::{Event, Payload};
-use crate::format::Format;
+use crate::format::{Format, FormatId};
 use crate::id::Position;
 use crate::name::{ChannelName, EventName};
 use crate::selector::ChannelSelector;
@@ -45,8 +45,13 @@ impl Delivery {
     /// The bytes in a format: an event's shared ones, or freshly encoded.
     #[must_use]
     pub fn encoded(&self, format: &dyn Format) -> Bytes {
+        self.encoded_as(format.id(), format)
+    }
+
+    #[inline]
+    pub(crate) fn encoded_as(&self, id: FormatId, format: &dyn Format) -> Bytes {
         match self {
-            Self::Event(event) => event.encoded(format),
+            Self::Event(event) => event.encoded_as(id, format),
             _ => encode(self, format),
         }
     }

@@ -137,7 +137,12 @@ impl StoredEvent {
     /// Its bytes in a format: from the cache, or encoded now.
     #[must_use]
     pub fn encoded(self: &Arc<Self>, format: &dyn Format) -> Bytes {
-        let id = format.id();
+        self.encoded_as(format.id(), format)
+    }
+
+    /// The same for who has asked the format for its id before.
+    #[inline]
+    pub(crate) fn encoded_as(self: &Arc<Self>, id: FormatId, format: &dyn Format) -> Bytes {
         for slot in &self.encodings {
             match slot.get() {
                 Some(encoding) if encoding.format == id => return encoding.bytes.clone(),

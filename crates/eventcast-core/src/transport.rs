@@ -130,13 +130,15 @@ impl Batch {
         let deliveries = deliveries.into_iter();
         let mut batch = Self::default();
         batch.chunks.reserve(deliveries.size_hint().0);
+        let id = format.id();
         for delivery in deliveries {
-            batch.push(delivery.encoded(format));
+            batch.push(delivery.encoded_as(id, format));
         }
         batch
     }
 
     /// Appends a chunk; an empty one is left out.
+    #[inline]
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() {
             self.remaining += chunk.len();
