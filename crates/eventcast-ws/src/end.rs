@@ -40,8 +40,8 @@ pub enum CloseCode {
     InvalidData,
     /// 1000: every channel is completed; coming back is of no use.
     Normal,
-    /// 1008: what the client was allowed has expired, or was revoked; it may come back with other
-    /// credentials.
+    /// 1008: what the client was allowed has expired, or was revoked, and it may come back with other
+    /// credentials; or it sent too much, and went on when it was told so.
     Policy,
     /// 1002: a frame breaks RFC 6455.
     ProtocolError,

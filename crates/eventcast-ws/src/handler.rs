@@ -54,8 +54,9 @@ use crate::refusal::{ErrorCode, Refusal};
 /// ```
 #[async_trait]
 pub trait ClientHandler: Send + Sync + 'static {
-    /// Whether the next message is taken: one refused is answered with the refusal, and in plain mode
-    /// closes the connection. All are by default.
+    /// Whether the next message is taken: one refused is answered with the refusal; in plain mode, and
+    /// after a thousand in a row, the connection is closed with [`CloseCode::Policy`](crate::CloseCode).
+    /// All are by default.
     ///
     /// # Errors
     /// [`ErrorCode::RateLimited`], as a rule.
@@ -64,7 +65,7 @@ pub trait ClientHandler: Send + Sync + 'static {
     }
 
     /// Whether the client may subscribe to a channel. Asked for each channel of a request; the
-    /// session gets all of them or none.
+    /// session gets all of them or none, and the client is told which ones were refused.
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal>;
 
     /// Whether the client may subscribe to all channels that fit a pattern, whose names it may not

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use eventcast_core::{NameError, PublishError, SubscribeError};
+use eventcast_core::{ChannelSelector, NameError, PublishError, SubscribeError};
 
 /// A refused request: a code for programs, a message for people. The connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     code: ErrorCode,
     message: Cow<'static, str>,
+    channels: Vec<ChannelSelector>,
 }
 
 impl Refusal {
@@ -19,7 +20,21 @@ impl Refusal {
         Self {
             code,
             message: message.into(),
+            channels: Vec::new(),
         }
+    }
+
+    /// The same, because of these channels of the request; the client is told which.
+    #[must_use]
+    pub fn with_channels(mut self, channels: impl IntoIterator<Item = ChannelSelector>) -> Self {
+        self.channels = channels.into_iter().collect();
+        self
+    }
+
+    /// The channels of the request that it is about, if it is about some and not others.
+    #[must_use]
+    pub fn channels(&self) -> &[ChannelSelector] {
+        &self.channels
     }
 
     /// The code.

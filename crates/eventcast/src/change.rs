@@ -9,11 +9,12 @@ use eventcast_core::{
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::access::{Denied, Permissions};
+use crate::access::{Denied, Grant};
 use crate::body::ResponseBody;
 use crate::history::page_document;
 use crate::problem::Problem;
 use crate::query::Query;
+use crate::refresh::narrow;
 use crate::service::{Shared, json_response};
 use crate::sessions::{Connected, Left};
 use crate::spread::around;
@@ -22,11 +23,40 @@ use crate::spread::around;
 /// now.
 pub(crate) async fn change(
     shared: &Arc<Shared>,
-    permissions: &Permissions,
+    grant: &Grant,
     key: &str,
     method: &Method,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
+    let changed = make_change(shared, grant, key, method, query).await?;
+    if method == Method::POST && shared.registry.was_revoked(grant) {
+        // The session may have got what was taken from it a moment before.
+        take_back(shared, grant, key, query).await;
+        return Err(Denied::Unauthorized.into());
+    }
+    Ok(changed)
+}
+
+async fn take_back(shared: &Shared, grant: &Grant, key: &str, query: &Query) {
+    let principal = grant.permissions.principal();
+    let Some(place) = shared.sessions.find(key, principal) else {
+        return;
+    };
+    for connection in place.connections {
+        let channels = query.channels.clone();
+        narrow(connection.handle, move |own| !channels.contains(own)).await;
+    }
+    // Where there was none, the channels come back with the key only if they are allowed then.
+}
+
+async fn make_change(
+    shared: &Arc<Shared>,
+    grant: &Grant,
+    key: &str,
+    method: &Method,
+    query: &Query,
+) -> Result<Response<ResponseBody>, Problem> {
+    let permissions = &grant.permissions;
     if query.channels.is_empty() {
         return Err(Problem::bad_request(
             "name at least one channel: /sessions/KEY?channel=NAME",

@@ -1,6 +1,6 @@
 //! What a WebSocket's client may ask for.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use eventcast_core::{
@@ -11,18 +11,18 @@ use http::Request;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 
-use crate::access::{Grant, Permissions};
+use crate::access::{Current, Permissions};
 use crate::address::ClientAddress;
 use crate::limits::{Limit, Rate};
 use crate::refresh::narrow;
-use crate::registry::Slot;
+use crate::registry::{Registered, Slot};
 use crate::request::{ClientRequest, ask, no_handler};
 use crate::service::Shared;
 
 /// One client: the service, and what the connection's request was granted.
 pub(crate) struct Client {
     shared: Arc<Shared>,
-    permissions: Mutex<Permissions>,
+    permissions: Current,
     address: Option<ClientAddress>,
     session: SessionHandle,
     slot: Slot,
@@ -35,32 +35,28 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        grant: Grant,
+        address: Option<ClientAddress>,
         session: &Session,
-        slot: Slot,
+        registered: &Registered,
         handshake: Request<()>,
     ) -> Self {
         let answers = shared.config.request_handler.is_some();
-        let expires = grant.permissions.expires().is_some();
+        let permissions = registered.permissions.clone();
+        let expires = permissions.get().expires().is_some();
         Self {
             shared: Arc::clone(shared),
-            permissions: Mutex::new(grant.permissions),
-            address: grant.address,
+            permissions,
+            address,
             session: session.handle(),
-            slot,
+            slot: registered.slot(),
             http: (answers || expires).then(|| Box::new(handshake.into_parts().0)),
             rate: OnceLock::new(),
         }
     }
 
-    fn permissions(&self) -> Permissions {
-        let permissions = self.permissions.lock();
-        permissions.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// What it may do, unless it, or its principal, has done too much.
     fn write(&self) -> Result<Permissions, Refusal> {
-        let permissions = self.permissions();
+        let permissions = self.permissions.get();
         let allowed = self.shared.gate.write(&permissions, self.address);
         allowed.map_err(|_| rate_limited())?;
         Ok(permissions)
@@ -79,7 +75,7 @@ impl ClientHandler for Client {
     }
 
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal> {
-        if self.permissions().may_subscribe(channel) {
+        if self.permissions.get().may_subscribe(channel) {
             Ok(())
         } else {
             Err(forbidden("subscribing is not allowed"))
@@ -87,7 +83,7 @@ impl ClientHandler for Client {
     }
 
     async fn authorize_pattern(&self, pattern: &ChannelPattern) -> Result<(), Refusal> {
-        if self.permissions().may_subscribe_pattern(pattern) {
+        if self.permissions.get().may_subscribe_pattern(pattern) {
             Ok(())
         } else {
             Err(forbidden("subscribing to this pattern is not allowed"))
@@ -133,12 +129,9 @@ impl ClientHandler for Client {
         if grant.permissions.principal() != before.principal() {
             return Err(refused());
         }
+        let refreshed = self.shared.registry.refresh(self.slot, &grant);
+        refreshed.map_err(|_| refused())?;
         let permissions = grant.permissions;
-        self.shared.registry.refresh(self.slot, permissions.clone());
-        self.permissions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&permissions);
         narrow(self.session.clone(), move |channel| {
             permissions.may_select(channel)
         })

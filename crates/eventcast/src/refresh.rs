@@ -7,7 +7,7 @@ use http::Response;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::access::Permissions;
+use crate::access::Grant;
 use crate::body::ResponseBody;
 use crate::problem::Problem;
 use crate::service::{Shared, json_response};
@@ -16,14 +16,15 @@ use crate::service::{Shared, json_response};
 /// Channels that they do not cover leave the session.
 pub(crate) async fn refresh(
     shared: &Shared,
-    permissions: &Permissions,
+    grant: &Grant,
     key: &str,
 ) -> Result<Response<ResponseBody>, Problem> {
+    let permissions = &grant.permissions;
     let place = shared.sessions.find(key, permissions.principal());
     let place = place.ok_or_else(Problem::unknown_session)?;
     for connection in place.connections {
         if let Some(slot) = connection.slot {
-            shared.registry.refresh(slot, permissions.clone());
+            shared.registry.refresh(slot, grant)?;
         }
         let permissions = permissions.clone();
         narrow(connection.handle, move |channel| {

@@ -13,7 +13,7 @@ use slab::Slab;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::access::{Grant, Permissions, Revocation};
+use crate::access::{Current, Denied, Grant, Revocation};
 use crate::address::ClientAddress;
 use crate::disconnect::Departure;
 pub(crate) use crate::disconnect::TransportKind as Transport;
@@ -70,7 +70,10 @@ struct Entry {
     number: u64,
     transport: Transport,
     handle: SessionHandle,
-    permissions: Permissions,
+    principal: Option<Arc<str>>,
+    permissions: Current,
+    /// When they expire.
+    expires: Option<Instant>,
     address: Option<IpAddr>,
 }
 
@@ -95,6 +98,8 @@ pub(crate) enum Refused {
 pub(crate) struct Registered {
     registry: Registry,
     slot: Slot,
+    /// What it may do, from now on by what the registry knows.
+    pub(crate) permissions: Current,
     pub(crate) departure: Departure,
 }
 
@@ -136,7 +141,9 @@ impl Registry {
             number: state.next_number,
             transport,
             handle: session.handle(),
-            permissions: grant.permissions.clone(),
+            principal: grant.permissions.shared_principal().cloned(),
+            permissions: Current::new(grant.permissions.clone()),
+            expires: grant.permissions.expires(),
             address: grant
                 .address
                 .filter(|address| !address.is_own())
@@ -145,6 +152,7 @@ impl Registry {
         state.count_in(&entry, &self.0.limits)?;
         state.next_number += 1;
         let number = entry.number;
+        let permissions = entry.permissions.clone();
         let key = state.sessions.insert(entry);
         if let Some(expires) = grant.permissions.expires() {
             self.schedule(&mut state, expires, key);
@@ -152,27 +160,39 @@ impl Registry {
         Ok(Registered {
             registry: self.clone(),
             slot: Slot { key, number },
+            permissions,
             departure,
         })
     }
 
-    /// Gives a session other permissions, by which it expires at another time.
-    pub(crate) fn refresh(&self, slot: Slot, permissions: Permissions) {
+    /// Gives a session what was granted now, by which it expires at another time. Nothing where it is
+    /// over.
+    pub(crate) fn refresh(&self, slot: Slot, grant: &Grant) -> Result<(), Denied> {
         let mut state = self.state();
+        if state.was_revoked(grant) {
+            return Err(Denied::Unauthorized);
+        }
+        let expires = grant.permissions.expires();
         let Some(entry) = state.sessions.get_mut(slot.key) else {
-            return;
+            return Ok(());
         };
         if entry.number != slot.number {
-            return;
+            return Ok(());
         }
-        let expires = permissions.expires();
-        let before = std::mem::replace(&mut entry.permissions, permissions);
-        if let Some(expired) = before.expires() {
+        entry.permissions.set(grant.permissions.clone());
+        let before = std::mem::replace(&mut entry.expires, expires);
+        if let Some(expired) = before {
             state.expiries.remove(&(expired, slot.key));
         }
         if let Some(expires) = expires {
             self.schedule(&mut state, expires, slot.key);
         }
+        Ok(())
+    }
+
+    /// Whether what was granted was taken back since, or some of it.
+    pub(crate) fn was_revoked(&self, grant: &Grant) -> bool {
+        self.state().was_revoked(grant)
     }
 
     /// How many revocations there were.
@@ -180,8 +200,9 @@ impl Registry {
         self.state().revoked
     }
 
-    /// Notes a revocation, and returns the sessions that it is about.
-    pub(crate) fn revoke(&self, revocation: &Revocation) -> Vec<SessionHandle> {
+    /// Notes a revocation, takes what it takes from permissions, and returns the sessions that it is
+    /// about, with whether they are to end.
+    pub(crate) fn revoke(&self, revocation: &Revocation) -> Vec<(SessionHandle, bool)> {
         let mut state = self.state();
         state.revoked += 1;
         state.revocations.push_back(revocation.clone());
@@ -189,8 +210,12 @@ impl Registry {
             state.revocations.pop_front();
         }
         let sessions = state.sessions.iter().map(|(_, entry)| entry);
-        let meant = sessions.filter(|entry| revocation.is_of(&entry.permissions));
-        meant.map(|entry| entry.handle.clone()).collect()
+        let meant = sessions.filter(|entry| revocation.is_of(&entry.permissions.get()));
+        let taken = meant.map(|entry| {
+            let ends = revocation.is_whole() || !entry.permissions.take(revocation);
+            (entry.handle.clone(), ends)
+        });
+        taken.collect()
     }
 
     fn schedule(&self, state: &mut State, expires: Instant, key: usize) {
@@ -298,7 +323,7 @@ impl State {
             return Err(Refused::Limited(Limited::of_all(Limit::Sessions)));
         }
         let refused = Refused::Limited(Limited::of_principal(Limit::Sessions));
-        let principal = entry.permissions.shared_principal();
+        let principal = entry.principal.as_ref();
         let of_principal = principal.map_or(0, |who| count_of(&self.by_principal, who));
         let of_address = entry
             .address
@@ -316,7 +341,7 @@ impl State {
     }
 
     fn count_out(&mut self, entry: &Entry) {
-        if let Some(principal) = entry.permissions.shared_principal() {
+        if let Some(principal) = &entry.principal {
             count_down(&mut self.by_principal, Arc::clone(principal));
         }
         if let Some(address) = entry.address {
@@ -380,7 +405,7 @@ impl Drop for Registered {
         let mut state = self.registry.state();
         let entry = state.sessions.remove(self.slot.key);
         state.count_out(&entry);
-        if let Some(expires) = entry.permissions.expires() {
+        if let Some(expires) = entry.expires {
             state.expiries.remove(&(expires, self.slot.key));
         }
         if state.sessions.is_empty() {

@@ -194,7 +194,8 @@ impl EventService {
 
     /// Takes back what was allowed, from sessions that are open and tickets that are out: sessions
     /// end as [`End::Revoked`] at once, or, if the revocation is of channels, go on without them,
-    /// and are told so in place. One that does not follow within a second ends.
+    /// and are told so in place. One that does not follow within a second ends. What a session lost
+    /// it does not get back by asking, but by a refresh, or by coming back.
     ///
     /// That nobody is let in again by the same credentials is for the authenticator to see to,
     /// before this is called.
@@ -203,8 +204,8 @@ impl EventService {
     /// Outside a tokio runtime, if the revocation is of channels.
     pub fn revoke(&self, revocation: &Revocation) {
         self.shared.tickets.revoke(revocation);
-        for session in self.shared.registry.revoke(revocation) {
-            if revocation.is_whole() {
+        for (session, ends) in self.shared.registry.revoke(revocation) {
+            if ends {
                 session.end(End::Revoked);
                 continue;
             }
@@ -296,16 +297,16 @@ impl EventService {
             Target::Request(_) => Err(Problem::method_not_allowed("POST")),
             Target::Session(key) if matches!(parts.method, Method::DELETE | Method::POST) => {
                 let grant = shared.allow_work(&parts).await?;
-                change(shared, &grant.permissions, &key, &parts.method, &query).await
+                change(shared, &grant, &key, &parts.method, &query).await
             }
             Target::Session(_) => Err(Problem::method_not_allowed("POST, DELETE")),
             Target::Refresh(key) if parts.method == Method::POST => {
                 let grant = shared.allow_work(&parts).await?;
-                refresh(shared, &grant.permissions, &key).await
+                refresh(shared, &grant, &key).await
             }
             Target::Tickets if parts.method == Method::POST => {
                 let grant = shared.allow_work(&parts).await?;
-                issue(shared, &grant.permissions, &query)
+                issue(shared, &grant, &query)
             }
             Target::Refresh(_) | Target::Tickets => Err(Problem::method_not_allowed("POST")),
             Target::Health => Ok(self.health(&parts)),

@@ -10,7 +10,7 @@ use http::Response;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::access::{Denied, Permissions, Revocation, Scope};
+use crate::access::{Denied, Grant, Permissions, Revocation, Scope};
 use crate::body::ResponseBody;
 use crate::key::random_key;
 use crate::limits::{Limit, Limited};
@@ -100,9 +100,10 @@ impl Out {
 /// names some.
 pub(crate) fn issue(
     shared: &Shared,
-    permissions: &Permissions,
+    grant: &Grant,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
+    let permissions = &grant.permissions;
     // Nobody in particular needs none, and could use up the room for all.
     if permissions.principal().is_none()
         || !query.channels.iter().all(|c| permissions.may_select(c))
@@ -116,6 +117,11 @@ pub(crate) fn issue(
     let tickets = &shared.tickets;
     let ticket = tickets.issue(permissions);
     let ticket = ticket.map_err(|limited| shared.gate.refuse(limited))?;
+    if shared.registry.was_revoked(grant) {
+        // Meanwhile, and maybe before the ticket was there to be taken back.
+        let _ = tickets.redeem(&ticket);
+        return Err(Denied::Unauthorized.into());
+    }
     let expires = tickets.lifetime.as_millis() as u64;
     Ok(json_response(
         json!({ "ticket": &*ticket, "expires": expires }).to_string(),

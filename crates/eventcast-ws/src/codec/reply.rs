@@ -62,6 +62,9 @@ impl Reply {
             Self::Error(refusal) => {
                 object.string("code", refusal.code().as_str());
                 object.string("message", refusal.message());
+                if !refusal.channels().is_empty() {
+                    object.channels("channels", refusal.channels());
+                }
             }
             Self::Pong | Self::Refreshed => {}
             Self::Published(position) => object.position("id", Some(*position)),

@@ -92,10 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn receive(&mut self, message: Message, cx: &mut Context<'_>) -> Result<(), Exit> {
         match (message, self.config.mode()) {
-            (Message::Text(text), Mode::Json) => {
-                self.request(&text);
-                Ok(())
-            }
+            (Message::Text(text), Mode::Json) => self.request(&text),
             (Message::Binary(_), Mode::Json) => {
                 Err(unsupported("requests are text messages".into()))
             }
@@ -124,16 +121,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    fn request(&mut self, text: &str) {
-        let Request { reference, action } = match decode(text) {
-            Ok(request) => request,
-            Err(Rejected { reference, refusal }) => {
-                return self.reply(&Reply::Error(refusal), reference.as_ref());
-            }
-        };
+    fn request(&mut self, text: &str) -> Result<(), Exit> {
+        let decoded = decode(text);
+        // What makes no sense is work, too.
         if let Err(refusal) = self.handler.admit() {
-            return self.reply(&Reply::Error(refusal), reference.as_ref());
+            self.refused += 1;
+            if self.refused >= MAX_REFUSED {
+                return Err(Exit::Fail(CloseCode::Policy, refusal.into_message()));
+            }
+            let reference = match decoded {
+                Ok(request) => request.reference,
+                Err(rejected) => rejected.reference,
+            };
+            self.reply(&Reply::Error(refusal), reference.as_ref());
+            return Ok(());
         }
+        self.refused = 0;
+        match decoded {
+            Ok(request) => self.act(request),
+            Err(Rejected { reference, refusal }) => {
+                self.reply(&Reply::Error(refusal), reference.as_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, Request { reference, action }: Request) {
         let handler = Arc::clone(&self.handler);
         let outcome: Pin<Box<dyn Future<Output = Outcome> + Send>> = match action {
             Action::Ping => return self.reply(&Reply::Pong, reference.as_ref()),
@@ -201,14 +214,24 @@ impl fmt::Debug for PendingReply {
     }
 }
 
+/// All channels are looked at, so that the client is told of each that it may not have.
 async fn authorize(handler: &dyn ClientHandler, request: Subscribe) -> Result<Subscribe, Refusal> {
+    let mut refused = Vec::new();
+    let mut first = None;
     for channel in &request.channels {
-        match channel {
-            ChannelSelector::Channel(name) => handler.authorize_subscribe(name).await?,
-            ChannelSelector::Pattern(pattern) => handler.authorize_pattern(pattern).await?,
+        let allowed = match channel {
+            ChannelSelector::Channel(name) => handler.authorize_subscribe(name).await,
+            ChannelSelector::Pattern(pattern) => handler.authorize_pattern(pattern).await,
+        };
+        if let Err(refusal) = allowed {
+            refused.push(channel.clone());
+            first.get_or_insert(refusal);
         }
     }
-    Ok(request)
+    match first {
+        Some(refusal) => Err(refusal.with_channels(refused)),
+        None => Ok(request),
+    }
 }
 
 /// Tungstenite sends no close frame for its errors: which one is due.
@@ -228,5 +251,7 @@ fn unsupported(reason: Cow<'static, str>) -> Exit {
     Exit::Fail(CloseCode::Unsupported, reason)
 }
 
+/// A client that does not listen when it is told so often that it sends too much is cut off.
+const MAX_REFUSED: u32 = 1_000;
 /// So many messages, then events have their turn.
 const READS: usize = 16;

@@ -53,6 +53,7 @@ where
         timer,
         stall: Stall::default(),
         linger: Linger::new(config.linger()),
+        refused: 0,
         heard: false,
         closing: None,
         config,
@@ -85,6 +86,8 @@ pub struct Connection<S> {
     pulse: Pulse,
     stall: Stall,
     pub(super) linger: Linger,
+    /// How many messages in a row were not admitted.
+    pub(super) refused: u32,
     /// Something came from the peer since the last beat.
     pub(super) heard: bool,
     pub(super) closing: Option<Closing>,

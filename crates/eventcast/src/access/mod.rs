@@ -1,5 +1,6 @@
 //! Who may do what, and for how long.
 
+mod current;
 mod grant;
 mod permissions;
 mod revocation;
@@ -8,6 +9,7 @@ mod scope;
 use async_trait::async_trait;
 use http::request::Parts;
 
+pub(crate) use current::Current;
 pub(crate) use grant::Grant;
 pub use permissions::{Action, Permissions};
 pub use revocation::Revocation;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use eventcast_core::{ChannelName, ChannelPattern, ChannelSelector};
 use tokio::time::Instant;
 
+use super::revocation::{Revocation, takes};
 use super::scope::Scope;
 
 /// What a client may be allowed, each on channels of its own.
@@ -49,6 +50,8 @@ struct Granted {
     principal: Option<Arc<str>>,
     token: Option<Arc<str>>,
     expires: Option<Instant>,
+    /// What was taken back of channels.
+    taken: Vec<ChannelSelector>,
 }
 
 const ACTIONS: usize = 5;
@@ -153,8 +156,9 @@ impl Permissions {
     /// Whether the action is allowed on the channel.
     #[must_use]
     pub fn may(&self, action: Action, channel: &ChannelName) -> bool {
-        self.scope(action)
-            .is_some_and(|scope| scope.covers(channel))
+        let scope = self.scope(action);
+        scope.is_some_and(|scope| scope.covers(channel))
+            && !self.has_lost(|| ChannelSelector::Channel(channel.clone()))
     }
 
     /// Whether the action is allowed on some channel.
@@ -174,6 +178,7 @@ impl Permissions {
     pub fn may_subscribe_pattern(&self, pattern: &ChannelPattern) -> bool {
         let scope = self.scope(Action::Subscribe);
         scope.is_some_and(|scope| scope.covers_pattern(pattern))
+            && !self.has_lost(|| ChannelSelector::Pattern(pattern.clone()))
     }
 
     /// Whether publishing to the channel is allowed.
@@ -195,6 +200,26 @@ impl Permissions {
 
     pub(crate) fn shared_principal(&self) -> Option<&Arc<str>> {
         self.0.principal.as_ref()
+    }
+
+    /// Takes channels back; `false` when more were than are remembered.
+    pub(super) fn take(&mut self, revocation: &Revocation) -> bool {
+        let granted = Arc::make_mut(&mut self.0);
+        for channel in revocation.channels() {
+            if !granted.taken.contains(channel) {
+                granted.taken.push(channel.clone());
+            }
+        }
+        granted.taken.len() <= MAX_TAKEN
+    }
+
+    fn has_lost(&self, selector: impl FnOnce() -> ChannelSelector) -> bool {
+        let taken = &self.0.taken;
+        if taken.is_empty() {
+            return false;
+        }
+        let selector = selector();
+        taken.iter().any(|taken| takes(taken, &selector))
     }
 
     fn scope(&self, action: Action) -> Option<&Scope> {
@@ -221,5 +246,7 @@ impl fmt::Debug for Permissions {
     }
 }
 
+/// More than this, and it is simpler to begin anew.
+const MAX_TAKEN: usize = 1_000;
 /// What an instant can be moved on by without overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -78,15 +78,24 @@ impl Revocation {
     }
 
     pub(crate) fn takes(&self, selector: &ChannelSelector) -> bool {
-        use ChannelSelector::{Channel, Pattern};
-        self.channels.iter().any(|taken| match (taken, selector) {
-            (Channel(taken), Channel(own)) => taken == own,
-            (Channel(channel), Pattern(pattern)) | (Pattern(pattern), Channel(channel)) => {
-                pattern.matches(channel)
-            }
-            (Pattern(taken), Pattern(own)) => {
-                taken.prefix().starts_with(own.prefix()) || own.prefix().starts_with(taken.prefix())
-            }
-        })
+        self.channels.iter().any(|taken| takes(taken, selector))
+    }
+
+    pub(super) fn channels(&self) -> &[ChannelSelector] {
+        &self.channels
+    }
+}
+
+/// Whether who loses the one cannot keep the other.
+pub(super) fn takes(taken: &ChannelSelector, own: &ChannelSelector) -> bool {
+    use ChannelSelector::{Channel, Pattern};
+    match (taken, own) {
+        (Channel(taken), Channel(own)) => taken == own,
+        (Channel(channel), Pattern(pattern)) | (Pattern(pattern), Channel(channel)) => {
+            pattern.matches(channel)
+        }
+        (Pattern(taken), Pattern(own)) => {
+            taken.prefix().starts_with(own.prefix()) || own.prefix().starts_with(taken.prefix())
+        }
     }
 }

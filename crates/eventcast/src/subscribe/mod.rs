@@ -38,7 +38,7 @@ pub(crate) async fn subscribe(
     let resumed = resume(shared, permissions, &query)?;
     query.channels.clone_from(&resumed.channels);
     if transport == Transport::WebSocket {
-        return websocket::answer(shared, grant, request, &query);
+        return websocket::answer(shared, &grant, request, &query);
     }
     if query.channels.is_empty() {
         return Err(Problem::bad_request(

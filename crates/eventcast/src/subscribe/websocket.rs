@@ -19,7 +19,7 @@ use crate::spread::around;
 
 pub(super) fn answer(
     shared: &Arc<Shared>,
-    grant: Grant,
+    grant: &Grant,
     mut request: Request<()>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
@@ -35,7 +35,7 @@ pub(super) fn answer(
     }
     let session = open(shared, query)?;
     let departure = departure(shared, Transport::WebSocket, &request);
-    let registered = register(shared, Transport::WebSocket, &session, departure, &grant)?;
+    let registered = register(shared, Transport::WebSocket, &session, departure, grant)?;
     let mut registered = registered.ok_or_else(|| shared.unavailable())?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
@@ -47,9 +47,9 @@ pub(super) fn answer(
     let stream = request.extensions_mut().remove::<Arc<Stream>>();
     let client = Arc::new(Client::new(
         shared,
-        grant,
+        grant.address,
         &session,
-        registered.slot(),
+        &registered,
         request,
     ));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
