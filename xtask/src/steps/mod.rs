@@ -4,6 +4,7 @@ mod autobahn;
 mod browser;
 mod clients;
 mod code;
+mod deny;
 mod docs;
 mod examples;
 mod proxies;
@@ -55,6 +56,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "package",
         about: "each published crate packs what it needs",
         run: code::package,
+    },
+    Step {
+        name: "deny",
+        about: "licences and sources of all dependencies",
+        run: deny::run,
     },
     Step {
         name: "clippy",
