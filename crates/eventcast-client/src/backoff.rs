@@ -45,18 +45,26 @@ impl Backoff {
     pub(crate) fn wait(&mut self, hint: Hint, random: f64) -> Duration {
         let failures = self.failures;
         self.failures = failures.saturating_add(1);
-        let base = self.base.clamp(self.least, self.most);
         let wait = match hint {
+            Hint::None => self.usual(failures, random),
             Hint::About(hint) => hint.min(LONGEST_HINT).mul_f64(0.5 + random),
-            Hint::NotBefore(hint) => hint.min(LONGEST_HINT).mul_f64(1.0 + random / 2.0),
-            Hint::None if failures == 0 => base.mul_f64(0.5 + random),
-            Hint::None => {
-                let grown = base.saturating_mul(1 << failures.min(20)).min(self.most);
-                let least = base / 2;
-                least + grown.saturating_sub(least).mul_f64(random)
+            // A server that says no time each time is left alone for longer and longer, too.
+            Hint::NotBefore(hint) => {
+                let least = hint.min(LONGEST_HINT).mul_f64(1.0 + random / 2.0);
+                least.max(self.usual(failures, random))
             }
         };
         wait.max(self.least)
+    }
+
+    fn usual(&self, failures: u32, random: f64) -> Duration {
+        let base = self.base.clamp(self.least, self.most);
+        if failures == 0 {
+            return base.mul_f64(0.5 + random);
+        }
+        let grown = base.saturating_mul(1 << failures.min(20)).min(self.most);
+        let least = base / 2;
+        least + grown.saturating_sub(least).mul_f64(random)
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{ChannelSelector, Position, Start};
+use eventcast_core::{ChannelSelector, EventName, Position, SlowPolicy, Start};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
@@ -19,6 +19,8 @@ use crate::error::{BoxError, BuildError};
 use crate::exchange;
 use crate::feed::Feed;
 use crate::handle::Handle;
+use crate::pace::Pace;
+use crate::proxy::{Proxy, Wanted};
 use crate::state::State;
 use crate::target::Target;
 use crate::transport::{Choice, Transport};
@@ -56,7 +58,9 @@ pub struct ClientBuilder {
     max_message: usize,
     queued_items: usize,
     queued_bytes: u32,
-    dial: Arc<Dial>,
+    attempts_per_minute: u32,
+    proxy: Wanted,
+    dial: Option<Arc<Dial>>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
 }
@@ -80,7 +84,9 @@ impl ClientBuilder {
             max_message: 8 << 20,
             queued_items: 64,
             queued_bytes: 1 << 20,
-            dial: tcp(),
+            attempts_per_minute: 60,
+            proxy: Wanted::default(),
+            dial: None,
             #[cfg(feature = "tls")]
             tls: None,
         })
@@ -95,6 +101,25 @@ impl ClientBuilder {
     /// Where every channel starts when there is no id to resume by; live by default.
     pub fn start(mut self, start: Start) -> Self {
         self.target.set("start", crate::options::start(&start));
+        self
+    }
+
+    /// What the server does when this client is slower than its retention; a gap by default.
+    pub fn slow(mut self, policy: SlowPolicy) -> Self {
+        self.target.set("slow", crate::options::slow(policy));
+        self
+    }
+
+    /// Only events of this name, or of several. What has another name is no loss; ephemeral events
+    /// come all the same.
+    pub fn event(mut self, name: &EventName) -> Self {
+        self.target.add("event", name.as_str().to_owned());
+        self
+    }
+
+    /// Only events without a name, or also these.
+    pub fn unnamed_events(mut self) -> Self {
+        self.target.add("event", "message".to_owned());
         self
     }
 
@@ -166,6 +191,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How many connections may be attempted in any one minute, over all transports, 60 by default,
+    /// at least 1: a bound on what a server can make the client do. The next one waits. Requests of
+    /// the [`Handle`] do not count, nor do polls after the first of a session.
+    pub fn with_attempts_per_minute(mut self, attempts: u32) -> Self {
+        self.attempts_per_minute = attempts;
+        self
+    }
+
     /// How long a connection, an answer's head and the first message may each take, 10 seconds by
     /// default. Too short, and a slow network counts as blocked; too long, and a transport that is
     /// blocked holds up the next.
@@ -196,8 +229,25 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects by a function of a host and a port in place of TCP: through a proxy, over a Unix
-    /// socket, or in memory. TLS goes over it.
+    /// Goes through this proxy: `http://`, `socks5://` (names are looked up here), `socks5h://` (by
+    /// the proxy), and with the feature `tls` `https://`, with a user and a password if need be.
+    ///
+    /// Without it, the environment decides, as it does for curl: `HTTP_PROXY`, `HTTPS_PROXY`,
+    /// `ALL_PROXY` and `NO_PROXY`, in upper or lower case; what is on this machine needs none. A
+    /// request without TLS is made to the proxy; WebSockets and TLS are tunnelled (CONNECT).
+    pub fn with_proxy(mut self, url: &str) -> Self {
+        self.proxy = Wanted::This(url.to_owned());
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = Wanted::Nobody;
+        self
+    }
+
+    /// Connects by a function of a host and a port in place of TCP: over a Unix socket, or in
+    /// memory. TLS goes over it; proxies are the function's to mind.
     pub fn with_dialer<F, S>(
         mut self,
         dial: impl Fn(String, u16) -> F + Send + Sync + 'static,
@@ -206,10 +256,10 @@ impl ClientBuilder {
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: Io + 'static,
     {
-        self.dial = Arc::new(move |host, port| {
+        self.dial = Some(Arc::new(move |host, port| {
             let dialing = dial(host, port);
             Box::pin(async move { dialing.await.map(|io| Box::new(io) as Box<dyn Io>) })
-        });
+        }));
         self
     }
 
@@ -236,37 +286,63 @@ impl ClientBuilder {
         if self.transports.is_empty() {
             return Err(BuildError::NoTransport);
         }
+        let (transports, resume) = (self.transports.clone(), self.resume);
+        let (items, bytes) = (self.queued_items, self.queued_bytes);
+        let pace = Pace::new(self.attempts_per_minute);
+        let context = self.context()?;
+        let state = Arc::clone(&context.state);
+        let (sender, queue) = mpsc::channel(items);
+        let handle = Handle::new(context.clone());
+        let feed = Feed::new(sender, bytes, Arc::clone(&state), resume);
+        let driver = Driver {
+            backoff: context.backoff(),
+            context,
+            feed,
+            choice: Choice::new(transports),
+            pace,
+            refreshed: false,
+        };
+        let task = tokio::spawn(driver.run()).abort_handle();
+        Ok(Client::new(queue, state, handle, task))
+    }
+
+    /// A handle without a client: it publishes, asks and reads history, and has no connection of
+    /// its own between that. It needs no channel. To change channels is
+    /// [`RequestError::Ended`](crate::RequestError::Ended), for there is no session.
+    ///
+    /// # Errors
+    /// [`BuildError`] when something needed is missing.
+    pub fn handle(self) -> Result<Handle, BuildError> {
+        let context = self.context()?;
+        context.state.end();
+        Ok(Handle::new(context))
+    }
+
+    fn context(self) -> Result<Context, BuildError> {
+        let target = self.target.origin().map_err(BuildError::Url)?;
+        let proxy = match &self.dial {
+            None => Proxy::find(&self.proxy, &target)?,
+            Some(_) => None,
+        };
         let connector = Connector {
-            dial: self.dial,
+            dial: self.dial.unwrap_or_else(tcp),
             #[cfg(feature = "tls")]
             tls: self.tls.map_or_else(crate::tls::default, Ok)?,
+            proxy: proxy.map(Arc::new),
         };
-        let state = Arc::new(State::new(self.channels, self.resume));
-        let context = Context {
+        Ok(Context {
             target: Arc::new(self.target),
             credentials: self.credentials,
             http: exchange::client(connector.clone()),
             connector,
-            state: Arc::clone(&state),
+            state: Arc::new(State::new(self.channels, self.resume)),
             retry: self.retry,
             min_retry: self.min_retry,
             max_retry: self.max_retry,
             connect_timeout: self.connect_timeout,
             poll_wait: self.poll_wait,
             max_message: self.max_message,
-        };
-        let (sender, queue) = mpsc::channel(self.queued_items);
-        let handle = Handle::new(context.clone());
-        let feed = Feed::new(sender, self.queued_bytes, Arc::clone(&state), self.resume);
-        let driver = Driver {
-            backoff: context.backoff(),
-            context,
-            feed,
-            choice: Choice::new(self.transports),
-            refreshed: false,
-        };
-        let task = tokio::spawn(driver.run()).abort_handle();
-        Ok(Client::new(queue, state, handle, task))
+        })
     }
 }
 

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::proxy::Proxy;
+
 /// Bytes both ways.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -40,29 +42,53 @@ pub(crate) struct Connector {
     pub(crate) dial: Arc<Dial>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Arc<rustls::ClientConfig>,
+    /// None leads through a dialer of the user's.
+    pub(crate) proxy: Option<Arc<Proxy>>,
 }
 
-/// A connection, and whether HTTP/2 was agreed on.
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Requests,
+    WebSocket,
+}
+
+/// A connection, and what was found out about it.
 pub(crate) struct Wire {
     io: BoxIo,
     http2: bool,
+    /// It ends at a proxy that takes whole requests.
+    pub(crate) forwards: bool,
 }
 
 impl Connector {
-    /// Connects, with HTTP/2 only if it may be.
-    pub(crate) async fn connect(&self, uri: Uri, may_be_http2: bool) -> io::Result<Wire> {
-        let host = uri.host().unwrap_or_default();
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let secure = matches!(uri.scheme_str(), Some("https" | "wss"));
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let io = (self.dial)(host.clone(), port).await?;
-        if !secure {
-            return Ok(Wire { io, http2: false });
+    /// Connects to the server; with HTTP/2, if both want it, for requests only.
+    pub(crate) async fn connect(&self, uri: &Uri, purpose: Purpose) -> io::Result<Wire> {
+        let may_be_http2 = purpose == Purpose::Requests;
+        let Some(proxy) = &self.proxy else {
+            return self.direct(uri, may_be_http2).await;
+        };
+        let websocket = purpose == Purpose::WebSocket;
+        // Boxed, because proxies are connected to by a connector as well.
+        let wire = Box::pin(proxy.connect(self.clone(), uri, websocket)).await?;
+        if wire.forwards || !is_secure(uri) {
+            return Ok(wire);
         }
-        self.encrypt(io, host, may_be_http2).await
+        self.encrypt(Box::new(wire), host_of(uri), may_be_http2)
+            .await
+    }
+
+    /// Connects to whatever the address names.
+    pub(crate) async fn direct(&self, uri: &Uri, may_be_http2: bool) -> io::Result<Wire> {
+        let io = (self.dial)(host_of(uri), port_of(uri)).await?;
+        if !is_secure(uri) {
+            return Ok(Wire {
+                io,
+                http2: false,
+                forwards: false,
+            });
+        }
+        self.encrypt(io, host_of(uri), may_be_http2).await
     }
 
     #[cfg(feature = "tls")]
@@ -77,7 +103,11 @@ impl Connector {
         let stream = Box::pin(connector.connect(name, io)).await?;
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let io = Box::new(stream);
-        Ok(Wire { io, http2 })
+        Ok(Wire {
+            io,
+            http2,
+            forwards: false,
+        })
     }
 
     #[cfg(not(feature = "tls"))]
@@ -85,6 +115,25 @@ impl Connector {
     async fn encrypt(&self, _: BoxIo, _: String, _: bool) -> io::Result<Wire> {
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+fn is_secure(uri: &Uri) -> bool {
+    matches!(uri.scheme_str(), Some("https" | "wss"))
+}
+
+fn host_of(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    host.trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned()
+}
+
+pub(crate) fn port_of(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or_else(|| match uri.scheme_str() {
+        Some("https" | "wss") => 443,
+        Some("socks5" | "socks5h") => 1080,
+        _ => 80,
+    })
 }
 
 impl Service<Uri> for Connector {
@@ -98,7 +147,10 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
-        Box::pin(async move { connector.connect(uri, true).await.map(TokioIo::new) })
+        Box::pin(async move {
+            let wire = connector.connect(&uri, Purpose::Requests).await?;
+            Ok(TokioIo::new(wire))
+        })
     }
 }
 
@@ -106,7 +158,7 @@ impl Connection for Wire {
     fn connected(&self) -> Connected {
         match self.http2 {
             true => Connected::new().negotiated_h2(),
-            false => Connected::new(),
+            false => Connected::new().proxy(self.forwards),
         }
     }
 }

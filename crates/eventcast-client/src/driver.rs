@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::backoff::{Backoff, Hint, random};
 use crate::connection::Context;
@@ -12,7 +13,8 @@ use crate::ended::Ended;
 use crate::error::{ClientError, Interruption, is_temporary};
 use crate::exchange::Refused;
 use crate::feed::Feed;
-use crate::transport::Choice;
+use crate::pace::Pace;
+use crate::transport::{Choice, Transport};
 
 /// The task of a client.
 pub(crate) struct Driver {
@@ -20,13 +22,14 @@ pub(crate) struct Driver {
     pub(crate) feed: Feed,
     pub(crate) choice: Choice,
     pub(crate) backoff: Backoff,
+    pub(crate) pace: Pace,
     /// The token was made anew for a 401, and no connection has opened since.
     pub(crate) refreshed: bool,
 }
 
 /// What to do after a connection.
 enum Next {
-    AtOnce,
+    AtOnce(Interruption),
     Pause(Hint, Interruption),
     Stop(Option<ClientError>),
 }
@@ -36,6 +39,7 @@ impl Driver {
         loop {
             let transport = self.choice.current();
             self.feed.begin(transport);
+            self.pace.note(Instant::now());
             let ended = tokio::select! {
                 ended = self.context.run(transport, &mut self.feed) => ended,
                 () = self.context.state.changed.notified() => Interruption::Changed.into(),
@@ -52,8 +56,15 @@ impl Driver {
                 self.backoff.set_base(retry);
             }
             match self.next(ended) {
-                Next::AtOnce => {}
-                Next::Pause(hint, cause) => self.pause(hint, cause).await,
+                Next::AtOnce(cause) => match self.pace.wait(Instant::now()) {
+                    Duration::ZERO => {}
+                    after => self.pause(after, cause).await,
+                },
+                Next::Pause(hint, cause) => {
+                    let after = self.backoff.wait(hint, random());
+                    let after = after.max(self.pace.wait(Instant::now()));
+                    self.pause(after, cause).await;
+                }
                 Next::Stop(error) => {
                     self.context.state.end();
                     if let Some(error) = error {
@@ -65,8 +76,7 @@ impl Driver {
         }
     }
 
-    async fn pause(&mut self, hint: Hint, cause: Interruption) {
-        let after = self.backoff.wait(hint, random());
+    async fn pause(&mut self, after: Duration, cause: Interruption) {
         let cause = Arc::new(cause);
         self.feed
             .tell(Ok(Delivery::Reconnecting { after, cause }))
@@ -82,7 +92,7 @@ impl Driver {
                 let hint = retry.map_or(Hint::None, Hint::About);
                 Next::Pause(hint, Interruption::Ended("draining".to_owned()))
             }
-            Ended::Broken(Interruption::Changed) => Next::AtOnce,
+            Ended::Broken(Interruption::Changed) => Next::AtOnce(Interruption::Changed),
             Ended::Broken(cause) => self.broken(cause),
             Ended::Refused(refused) => self.refused(refused),
         }
@@ -92,30 +102,32 @@ impl Driver {
         // Where no server is, another transport finds none either.
         let elsewhere = matches!(cause, Interruption::Unreachable(_) | Interruption::Token(_));
         if !self.feed.opened && !elsewhere && self.choice.blocked() {
-            return Next::AtOnce;
+            return Next::AtOnce(cause);
         }
         Next::Pause(Hint::None, cause)
     }
 
     fn refused(&mut self, refused: Refused) -> Next {
-        let Refused { status, .. } = refused;
+        let status = refused.status;
+        let unavailable = Interruption::Unavailable(status);
         let can_refresh = self.context.credentials.can_refresh() && !self.refreshed;
         if status == StatusCode::UNAUTHORIZED && can_refresh {
             self.refreshed = true;
-            return Next::AtOnce;
+            return Next::AtOnce(unavailable);
         }
-        if !refused.by_service {
-            // Something on the way may let another transport through.
+        // Something on the way may let another transport through, and may have spoilt a handshake.
+        let is_websocket = self.choice.current() == Transport::WebSocket;
+        if !refused.by_service || is_websocket && is_of_handshake(status) {
             let was_last = self.choice.is_last();
             if self.choice.blocked() {
-                return Next::AtOnce;
+                return Next::AtOnce(unavailable);
             }
             if !was_last {
-                return Next::Pause(hint(&refused), Interruption::Unavailable(status));
+                return Next::Pause(hint(&refused), unavailable);
             }
         }
         if is_temporary(status) {
-            return Next::Pause(hint(&refused), Interruption::Unavailable(status));
+            return Next::Pause(hint(&refused), unavailable);
         }
         let detail = refused.detail;
         Next::Stop(Some(match status {
@@ -123,6 +135,14 @@ impl Driver {
             _ => ClientError::Refused { status, detail },
         }))
     }
+}
+
+/// What the service answers to a handshake that it does not understand.
+fn is_of_handshake(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::UPGRADE_REQUIRED | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 fn hint(refused: &Refused) -> Hint {

@@ -81,6 +81,9 @@ pub enum BuildError {
     /// A header's name or value, or the token, holds what no header may.
     #[error("not a header")]
     Header,
+    /// Not the URL of a proxy that can be used. Its password is left out.
+    #[error("not the URL of a proxy: {0}")]
+    Proxy(String),
     /// No channel was named.
     #[error("no channel is named")]
     NoChannel,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::header::{
+    CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -14,28 +16,45 @@ use tokio::time::timeout;
 
 use crate::dial::Connector;
 use crate::error::Interruption;
+use crate::message::shortened;
+use crate::proxy::Proxy;
 
 /// Sends requests over connections that are used again.
-pub(crate) type Http = legacy::Client<Connector, Full<Bytes>>;
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: legacy::Client<Connector, Full<Bytes>>,
+    /// For the proxy that takes the requests.
+    authorization: Option<HeaderValue>,
+}
 
 pub(crate) fn client(connector: Connector) -> Http {
-    legacy::Client::builder(TokioExecutor::new())
+    let proxy = connector.proxy.as_deref();
+    let authorization = proxy.and_then(Proxy::authorization);
+    let client = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(2)
         .http1_max_buf_size(MAX_HEAD)
         .http2_max_header_list_size(MAX_HEAD as u32)
-        .build(connector)
+        .build(connector);
+    Http {
+        client,
+        authorization,
+    }
 }
 
 /// Sends a request and waits for the answer's head.
 pub(crate) async fn send(
     http: &Http,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     patience: Duration,
 ) -> Result<Response<Incoming>, Interruption> {
-    match timeout(patience, http.request(request)).await {
+    if let Some(authorization) = &http.authorization {
+        let headers = request.headers_mut();
+        headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+    }
+    match timeout(patience, http.client.request(request)).await {
         Err(_) => Err(Interruption::Silent(patience)),
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) if error.is_connect() => Err(Interruption::Unreachable(error.into())),
@@ -81,16 +100,19 @@ impl Refused {
         let by_service = kind.is_some_and(|kind| kind.starts_with(b"application/problem+json"));
         let problem = serde_json::from_slice::<Problem>(body).ok();
         let detail = problem.filter(|_| by_service).and_then(|told| told.detail);
-        let retry_after = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let detail = detail.or_else(|| {
+            let elsewhere = text(LOCATION).filter(|_| status.is_redirection())?;
+            Some(format!(
+                "redirects are not followed; connect to {elsewhere}"
+            ))
+        });
+        let seconds = text(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok());
         Self {
             status,
             by_service,
-            detail: detail.unwrap_or_default(),
-            retry_after: retry_after
-                .and_then(|seconds| seconds.parse().ok())
-                .map(Duration::from_secs),
+            detail: shortened(detail.unwrap_or_default()),
+            retry_after: seconds.map(Duration::from_secs),
         }
     }
 

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::Position;
+use eventcast_core::{ChannelSelector, Position};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::delivery::Delivery;
 use crate::ended::Ended;
@@ -38,6 +39,10 @@ pub(crate) struct Feed {
     link: Option<Link>,
     generation: u64,
     heartbeat: Option<Duration>,
+    /// The first message has to be there by then.
+    open_by: Option<Instant>,
+    /// How many items the user was given, over all connections.
+    pub(crate) told: u64,
     /// What the server usually wants between two connections.
     pub(crate) retry: Option<Duration>,
     pub(crate) opened: bool,
@@ -63,6 +68,8 @@ impl Feed {
             link: None,
             generation: 0,
             heartbeat: None,
+            open_by: None,
+            told: 0,
             retry: None,
             opened: false,
             progressed: false,
@@ -79,6 +86,7 @@ impl Feed {
         self.link = None;
         self.generation += 1;
         self.heartbeat = None;
+        self.open_by = None;
         self.opened = false;
         self.progressed = false;
     }
@@ -88,11 +96,21 @@ impl Feed {
         self.link = Some(link);
     }
 
+    /// The server answered, and has so long for the first message.
+    pub(crate) fn answered(&mut self, patience: Duration) {
+        self.open_by = Some(Instant::now() + patience);
+    }
+
     /// How long nothing may come.
-    pub(crate) fn patience(&self, before_open: Duration) -> Duration {
-        match self.heartbeat {
-            Some(heartbeat) => heartbeat.saturating_mul(2).max(LEAST_PATIENCE),
-            None => before_open,
+    pub(crate) fn patience(&self, without_word: Duration) -> Duration {
+        match (self.opened, self.open_by, self.heartbeat) {
+            // Bytes that open nothing do not prolong it.
+            (false, Some(by), _) => by.saturating_duration_since(Instant::now()),
+            (_, _, Some(heartbeat)) => {
+                let two = heartbeat.saturating_mul(2);
+                two.clamp(LEAST_PATIENCE, MOST_PATIENCE)
+            }
+            _ => without_word,
         }
     }
 
@@ -186,13 +204,11 @@ impl Feed {
     }
 
     async fn put(&mut self, delivery: Delivery, id: Option<Position>) -> Result<(), Ended> {
-        let payload = match &delivery {
-            Delivery::Event(event) => event.payload.len(),
-            Delivery::Ephemeral(event) => event.payload.len(),
-            _ => 0,
-        };
+        let size = size(&delivery);
         let id = self.newer(id);
-        self.push(Some(Ok(delivery)), id, payload).await
+        self.push(Some(Ok(delivery)), id, size).await?;
+        self.told += 1;
+        Ok(())
     }
 
     /// Tells the user what has no id, outside any connection.
@@ -205,11 +221,9 @@ impl Feed {
         &mut self,
         content: Option<Result<Delivery, ClientError>>,
         position: Option<Position>,
-        payload: usize,
+        size: usize,
     ) -> Result<(), Ended> {
-        let share = u32::try_from(payload)
-            .unwrap_or(u32::MAX)
-            .min(self.max_bytes);
+        let share = u32::try_from(size).unwrap_or(u32::MAX).min(self.max_bytes);
         let share = match share {
             0 => None,
             _ => {
@@ -243,5 +257,23 @@ impl Feed {
     }
 }
 
-/// A server that promises more than this is not believed.
+/// What a server decides the size of, in bytes; names are short.
+fn size(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Event(event) => event.payload.len(),
+        Delivery::Ephemeral(event) => event.payload.len(),
+        Delivery::Completed(end) => end.failure.as_ref().map_or(0, String::len),
+        Delivery::Connected { channels, .. } => {
+            let size = |channel: &ChannelSelector| channel.as_str().len() + NAME_OVERHEAD;
+            channels.iter().map(size).sum()
+        }
+        _ => 0,
+    }
+}
+
+/// What a name takes besides its text.
+const NAME_OVERHEAD: usize = 32;
+/// A server that promises a shorter silence than half of this is not believed.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// Whatever the server promises, a connection that is silent for so long is none.
+const MOST_PATIENCE: Duration = Duration::from_secs(3_600);

@@ -16,6 +16,8 @@ mod feed;
 mod handle;
 mod message;
 mod options;
+mod pace;
+mod proxy;
 mod state;
 mod target;
 #[cfg(feature = "tls")]

@@ -203,7 +203,7 @@ impl Message {
                 retry: parse::<Opening>(text)?.retry(),
             },
             "end" | "closed" => Kind::End {
-                reason: parse::<EndBody>(text)?.reason,
+                reason: shortened(parse::<EndBody>(text)?.reason),
             },
             "subscribed" | "unsubscribed" => match reference {
                 Some(reference) => Kind::Answer(reference, Answer::Done(parse(text)?)),
@@ -258,5 +258,19 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Interruption> {
 }
 
 pub(crate) fn garbled(what: impl Into<BoxError>) -> Interruption {
-    Interruption::Garbled(what.into().to_string())
+    Interruption::Garbled(shortened(what.into().to_string()))
 }
+
+/// The server's words, of which errors may quote any number, at a bounded length.
+pub(crate) fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or_default());
+        text.push('…');
+    }
+    // What is quoted may hold anything; a terminal obeys some of it.
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// In bytes.
+const MAX_TEXT: usize = 300;

@@ -1,6 +1,6 @@
 //! Subscription options as the query and the messages write them.
 
-use eventcast_core::Start;
+use eventcast_core::{SlowPolicy, Start};
 
 pub(crate) fn start(start: &Start) -> String {
     match start {
@@ -11,4 +11,14 @@ pub(crate) fn start(start: &Start) -> String {
         // Live, the default, and what this version does not know.
         _ => "live".to_owned(),
     }
+}
+
+pub(crate) fn slow(policy: SlowPolicy) -> String {
+    match policy {
+        SlowPolicy::Conflate => "conflate",
+        SlowPolicy::Disconnect => "disconnect",
+        // The default, and what this version does not know.
+        _ => "gap",
+    }
+    .to_owned()
 }

@@ -65,6 +65,11 @@ impl Target {
     /// Sets a parameter of the subscription in place of what the URL has.
     pub(crate) fn set(&mut self, key: &str, value: String) {
         self.parameters.retain(|(known, _)| known != key);
+        self.add(key, value);
+    }
+
+    /// One more parameter of the subscription.
+    pub(crate) fn add(&mut self, key: &str, value: String) {
         self.parameters.push((key.to_owned(), value));
     }
 
@@ -90,6 +95,11 @@ impl Target {
         let query = Serializer::new(String::new()).extend_pairs(query).finish();
         let mark = if query.is_empty() { "" } else { "?" };
         self.uri("http", &format!("{kind}/{name}{mark}{query}"))
+    }
+
+    /// The server without a path, as proxies are chosen by.
+    pub(crate) fn origin(&self) -> Result<Uri, String> {
+        self.uri("http", "")
     }
 
     fn uri(&self, scheme: &str, rest: &str) -> Result<Uri, String> {

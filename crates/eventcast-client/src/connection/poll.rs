@@ -36,6 +36,7 @@ pub(super) async fn run(
     let limit = context.max_message;
     loop {
         let before = feed.position();
+        let told = feed.told;
         let uri = context.uri("http", feed, &own)?;
         // Only an answer to an id waits.
         let waits = before.map_or(Duration::ZERO, |_| context.poll_wait);
@@ -51,12 +52,11 @@ pub(super) async fn run(
         } else {
             feed.open(None, None).await?;
         }
-        let empty = document.events.is_empty();
         for event in document.events {
             feed.take(Message::read(event.get())?).await?;
         }
-        let told = document.position.as_deref().map(position).transpose()?;
-        feed.advance(told).await?;
+        let after = document.position.as_deref().map(position).transpose()?;
+        feed.advance(after).await?;
         match document.end.as_deref() {
             None => {}
             Some("completed") => return Err(Ended::Completed),
@@ -67,8 +67,8 @@ pub(super) async fn run(
             }
             Some(other) => return Err(Interruption::Ended(other.to_owned()).into()),
         }
-        if empty && before.is_some() && feed.position() == before {
-            // A server that has nothing and does not wait is not asked without a pause.
+        if told == feed.told && before.is_some() {
+            // A server that brings nothing and does not wait is not asked without a pause.
             tokio::time::sleep(PAUSE).await;
         }
     }

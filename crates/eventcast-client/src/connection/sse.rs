@@ -25,6 +25,7 @@ pub(super) async fn run(
     let response = context
         .get(headers, uri, "text/event-stream", patience)
         .await?;
+    feed.answered(patience);
     let mut body = response.into_body();
     let limit = context.max_message;
     let mut parser = Parser::with_config(ParserConfig::new().with_max_event_bytes(limit));

@@ -24,6 +24,7 @@ pub(super) async fn run(
     let response = context
         .get(headers, uri, "application/x-ndjson", patience)
         .await?;
+    feed.answered(patience);
     let mut body = response.into_body();
     let mut line = Vec::new();
     loop {

@@ -15,12 +15,12 @@ use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Context;
-use crate::dial::Wire;
+use crate::dial::{Purpose, Wire};
 use crate::ended::Ended;
 use crate::error::{ClientError, Interruption};
 use crate::exchange::Refused;
 use crate::feed::Feed;
-use crate::message::{Answer, Kind, Message, garbled};
+use crate::message::{Answer, Kind, Message, garbled, shortened};
 use crate::state::{Command, Link};
 
 type Socket = WebSocketStream<Wire>;
@@ -38,6 +38,7 @@ pub(super) async fn run(
     };
     let (sender, mut commands) = mpsc::channel(COMMANDS);
     feed.set_link(Link::Socket(sender));
+    feed.answered(context.connect_timeout);
     let mut waiting = HashMap::new();
     let mut next = 0_u64;
     loop {
@@ -107,12 +108,13 @@ fn closed(frame: Option<CloseFrame>) -> Ended {
         1000 => Ended::Completed,
         1001 => Ended::Final(ClientError::Closed),
         1012 => Ended::Draining { retry: None },
-        _ => Interruption::Ended(frame.reason.to_string()).into(),
+        _ => Interruption::Ended(shortened(frame.reason.to_string())).into(),
     }
 }
 
 async fn connect(context: &Context, uri: Uri, headers: HeaderMap) -> Result<Socket, Ended> {
-    let wire = context.connector.connect(uri.clone(), false).await;
+    let connecting = context.connector.connect(&uri, Purpose::WebSocket);
+    let wire = connecting.await;
     let wire = wire.map_err(|error| Interruption::Unreachable(error.into()))?;
     let mut request = Request::new(());
     *request.headers_mut() = headers;

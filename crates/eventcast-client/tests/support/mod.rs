@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 pub(crate) mod cutting;
+pub(crate) mod proxying;
 pub(crate) mod scripted;
 
 use std::future::Future;
@@ -63,6 +64,7 @@ pub(crate) fn builder(url: &str) -> ClientBuilder {
         .with_retry(least)
         .with_min_retry(least)
         .with_max_retry(least * 4)
+        .with_attempts_per_minute(60_000)
 }
 
 pub(crate) fn everything(_: &Parts) -> Result<Permissions, Denied> {

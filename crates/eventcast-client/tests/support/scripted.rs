@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 /// Answers to one connection after the other; the last is repeated.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Script {
 }
 
 /// The head of a request, its empty line included.
-pub(crate) async fn read_head(stream: &mut DuplexStream) -> String {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin + Send)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
