@@ -62,6 +62,24 @@ impl HistoryQuery {
         self
     }
 
+    /// Whether it goes back from the newest event.
+    #[must_use]
+    pub fn is_newest_first(&self) -> bool {
+        self.backwards
+    }
+
+    /// Where it starts, unless at the end that it comes from.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.from
+    }
+
+    /// How many events its page has at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The longest page.
     pub const MAX_LIMIT: usize = 1_000;
     /// The payloads of a page, in bytes: it ends with the event that exceeds them.

@@ -1,9 +1,11 @@
-//! What came before a channel was added.
+//! What a channel retains, when it is added and when it is asked for.
 
-use eventcast_core::{ChannelName, ChannelSelector, Position};
+use eventcast_core::{ChannelName, ChannelSelector, HistoryQuery, Position};
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Handle;
 use crate::delivery::{Delivery, Event};
 use crate::error::{Interruption, RequestError};
 use crate::message::{Kind, Message, garbled, position};
@@ -18,18 +20,77 @@ pub struct Subscribed {
     pub history: Vec<HistoryPage>,
 }
 
-/// What a channel retains, up to where the session goes on.
+/// What a channel retains: up to where the session goes on, or what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HistoryPage {
     /// The channel.
     pub channel: ChannelName,
-    /// Oldest first. Their ids are none to resume by.
+    /// Oldest first, unless asked for otherwise. Their ids are none to resume by.
     pub events: Vec<Event>,
-    /// There are more, after this id: ask for the channel's history.
+    /// There are more: [`Handle::history`] goes on from this id.
     pub next: Option<Position>,
-    /// Events after the start are lost.
+    /// Events are missing at the page's old end.
     pub trimmed: bool,
+    /// The hub's id as the page was read, if it was asked for by itself: a client that resumes by
+    /// it goes on where the newest page ends.
+    pub position: Option<Position>,
+}
+
+impl Handle {
+    /// A page of what a channel retains. A channel that is not there is an empty page.
+    ///
+    /// ```
+    /// use eventcast_client::Client;
+    /// use eventcast_core::{ChannelName, HistoryQuery};
+    /// # use eventcast::{Event, EventService, Hub, Server, ServiceConfig};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let hub = Hub::new();
+    /// # hub.try_publish_batch("news", ["a", "b", "c"].map(Event::text))?;
+    /// # let service = EventService::new(hub, ServiceConfig::new());
+    /// # let server = Server::bind("127.0.0.1:0", service).await?;
+    /// # let address = server.local_addr();
+    /// # tokio::spawn(server.run(std::future::pending()));
+    /// let handle = Client::builder(&format!("http://{address}/events"))?.handle()?;
+    /// let news = ChannelName::new("news")?;
+    /// let mut query = HistoryQuery::newest_first().with_limit(2);
+    /// let page = handle.history(&news, query).await?;
+    /// assert_eq!(page.events[0].payload.as_str(), Some("c"));
+    /// query = query.from(page.next.expect("there is an older one"));
+    /// assert_eq!(handle.history(&news, query).await?.events.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it is done, nothing has changed.
+    pub async fn history(
+        &self,
+        channel: &ChannelName,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, RequestError> {
+        let order = match query.is_newest_first() {
+            true => "newest",
+            false => "oldest",
+        };
+        let limit = query.limit().to_string();
+        let from = query.position().map(|id| id.to_string());
+        let from = from.iter().map(|id| ("from", id.as_str()));
+        let parameters = [("order", order), ("limit", &limit)]
+            .into_iter()
+            .chain(from);
+        let page = format!("{channel}/history");
+        let uri = self.context.target.resource("channels", &page, parameters);
+        let uri = uri.map_err(RequestError::Invalid)?;
+        let (_, body) = self.ask(Method::GET, uri, None, &[]).await?;
+        let page = serde_json::from_slice(&body).map_err(garbled);
+        page.and_then(HistoryPage::read)
+            .map_err(|error| RequestError::Garbled(error.to_string()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,6 +107,7 @@ struct Page<'a> {
     events: Vec<&'a RawValue>,
     next: Option<String>,
     trimmed: bool,
+    position: Option<String>,
 }
 
 impl Subscribed {
@@ -82,6 +144,7 @@ impl HistoryPage {
                 .collect::<Result<_, _>>()?,
             next: page.next.as_deref().map(position).transpose()?,
             trimmed: page.trimmed,
+            position: page.position.as_deref().map(position).transpose()?,
         })
     }
 }
