@@ -110,16 +110,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Only events of this name, or of several. What has another name is no loss; ephemeral events
-    /// come all the same.
+    /// Only events of this name; of several if called again. `message` stands for events without
+    /// a name. What has another name is no loss; ephemeral events come all the same.
     pub fn event(mut self, name: &EventName) -> Self {
         self.target.add("event", name.as_str().to_owned());
-        self
-    }
-
-    /// Only events without a name, or also these.
-    pub fn unnamed_events(mut self) -> Self {
-        self.target.add("event", "message".to_owned());
         self
     }
 

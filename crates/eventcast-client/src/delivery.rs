@@ -82,6 +82,19 @@ pub struct Gap {
     pub missed: Option<u64>,
 }
 
+impl Gap {
+    /// A gap whose number of events is not known: for tests of one's own, and for what is told
+    /// elsewhere than in the stream.
+    #[must_use]
+    pub fn new(channel: impl Into<ChannelSelector>, reason: Loss) -> Self {
+        Self {
+            channel: channel.into(),
+            reason,
+            missed: None,
+        }
+    }
+}
+
 /// Why events were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
