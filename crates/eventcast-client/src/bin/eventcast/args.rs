@@ -116,9 +116,10 @@ pub(crate) struct Subscription {
     /// Channels, and patterns such as `orders/*`
     #[arg(required = true, value_name = "CHANNEL", value_parser = channel_or_pattern)]
     pub(crate) channels: Vec<ChannelSelector>,
-    /// Where channels start without an id: live, earliest, last:N, since:MILLIS or after:ID
-    #[arg(long, default_value = "live", value_parser = start, help_heading = "Position")]
-    pub(crate) start: Start,
+    /// Where channels start without an id: live (if not given), earliest, last:N, since:MILLIS or
+    /// after:ID
+    #[arg(long, value_parser = start, help_heading = "Position")]
+    pub(crate) start: Option<Start>,
     /// Goes on after this id
     #[arg(long, value_name = "ID", value_parser = id, help_heading = "Position")]
     pub(crate) last_id: Option<Position>,
@@ -134,9 +135,9 @@ pub(crate) struct Subscription {
     /// Only events of this name, `message` for those without one; repeatable
     #[arg(long = "event", value_name = "NAME", help_heading = "Subscription")]
     pub(crate) events: Vec<String>,
-    /// What the server does when this is too slow: gap, conflate or disconnect
-    #[arg(long, default_value = "gap", value_parser = slow, help_heading = "Subscription")]
-    pub(crate) slow: SlowPolicy,
+    /// What the server does when this is too slow: gap (if not given), conflate or disconnect
+    #[arg(long, value_parser = slow, help_heading = "Subscription")]
+    pub(crate) slow: Option<SlowPolicy>,
     /// Transports in the order in which they are tried
     #[arg(
         long,

@@ -5,10 +5,10 @@ use eventcast_core::HistoryQuery;
 
 use crate::args::{History, Request};
 use crate::connect;
-use crate::exit::{Exit, Result};
+use crate::exit::Result;
 use crate::output::{Line, Printer, Told};
 use crate::publish;
-use crate::signals::stopped;
+use crate::signals::{signalled, stopped};
 
 pub(crate) async fn history(asked: History) -> Result {
     tokio::select! {
@@ -83,6 +83,6 @@ pub(crate) async fn request(asked: Request) -> Result {
     };
     tokio::select! {
         done = asking => done,
-        exit = stopped() => Err::<(), Exit>(exit),
+        exit = signalled() => Err(exit),
     }
 }

@@ -49,6 +49,14 @@ impl Exit {
         Self { code: 0, why: None }
     }
 
+    /// What is to be done all the same goes on.
+    pub(crate) fn unless_reader_gone(self) -> Result {
+        match (self.code, &self.why) {
+            (0, None) => Ok(()),
+            _ => Err(self),
+        }
+    }
+
     pub(crate) fn failed(why: impl Into<String>) -> Self {
         Self::new(FAILED, why)
     }

@@ -12,12 +12,14 @@ use crate::args::{Data, Kind, Publish};
 use crate::connect;
 use crate::exit::{Exit, Result};
 use crate::output::{Line, Printer};
-use crate::signals::stopped;
+use crate::signals::signalled;
 
 pub(crate) async fn run(asked: Publish) -> Result {
     let publishing = async {
         let publisher = Publisher {
-            handle: connect::builder(&asked.server)?.handle()?,
+            handle: connect::builder(&asked.server)?
+                .with_retry(Duration::from_millis(200))
+                .handle()?,
             printer: Printer::new(asked.shape.output()),
             asked: &asked,
         };
@@ -28,7 +30,7 @@ pub(crate) async fn run(asked: Publish) -> Result {
     };
     tokio::select! {
         done = publishing => done,
-        exit = stopped() => Err(exit),
+        exit = signalled() => Err(exit),
     }
 }
 
@@ -45,8 +47,7 @@ impl Publisher<'_> {
             Some(key) => key.clone(),
             None => new_key()?,
         };
-        self.publish(payload, &key).await?;
-        self.printer.flush()
+        self.publish(payload, &key).await
     }
 
     /// One event after the other, so that they are stored in the order of the lines.
@@ -64,7 +65,6 @@ impl Publisher<'_> {
             let payload = of_kind(line, self.asked.data.kind).map_err(at)?;
             let key = format!("{key}-{number}");
             self.publish(payload, &key).await.map_err(at)?;
-            self.printer.flush()?;
         }
         Ok(())
     }
@@ -88,7 +88,11 @@ impl Publisher<'_> {
                 channel: Some(channel.as_str()),
                 ..Line::default()
             };
-            self.printer.line(&line, &people)?;
+            let printed = self.printer.line(&line, &people);
+            // Nobody reads it; but it is to be published.
+            printed
+                .and_then(|()| self.printer.flush())
+                .or_else(Exit::unless_reader_gone)?;
         }
         Ok(())
     }

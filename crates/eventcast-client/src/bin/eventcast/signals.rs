@@ -4,7 +4,7 @@ use std::future::pending;
 
 use crate::exit::Exit;
 
-/// SIGINT, SIGTERM, or a reader of the output that has gone away.
+/// SIGINT, SIGTERM, or a reader of the output that has gone away: for what only prints.
 pub(crate) async fn stopped() -> Exit {
     tokio::select! {
         exit = signalled() => exit,
@@ -12,8 +12,9 @@ pub(crate) async fn stopped() -> Exit {
     }
 }
 
+/// SIGINT or SIGTERM.
 #[cfg(unix)]
-async fn signalled() -> Exit {
+pub(crate) async fn signalled() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
 
     let signals = (
@@ -30,8 +31,9 @@ async fn signalled() -> Exit {
     }
 }
 
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn signalled() -> Exit {
+pub(crate) async fn signalled() -> Exit {
     match tokio::signal::ctrl_c().await {
         Ok(()) => Exit::signal(2),
         Err(_) => pending().await,

@@ -51,9 +51,13 @@ pub(crate) async fn run(asked: Asked) -> Result {
     let mut file = file.map(LastIdFile::open).transpose()?;
     let resume = file.as_ref().and_then(LastIdFile::id);
     let mut builder = connect::builder(&asked.server)?
-        .start(asked.subscription.start)
-        .slow(asked.subscription.slow)
         .with_transports(asked.subscription.transport.iter().copied());
+    if let Some(start) = &asked.subscription.start {
+        builder = builder.start(*start);
+    }
+    if let Some(policy) = asked.subscription.slow {
+        builder = builder.slow(policy);
+    }
     for channel in &asked.subscription.channels {
         builder = builder.channel(channel.clone());
     }
