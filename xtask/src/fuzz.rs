@@ -42,7 +42,7 @@ pub(crate) fn fuzz(
         )));
     }
     tools::ensure(workspace, options, "c++", "g++")?;
-    let program = tools::ensure_cargo_tool(workspace, "cargo-fuzz", "0.13.2")?;
+    let program = tools::ensure_cargo_tool(workspace, "cargo-fuzz", "0.13.2", &[])?;
     let cargo_fuzz = |action: &str| {
         let mut command = workspace.command(&program);
         command

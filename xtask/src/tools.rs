@@ -66,11 +66,28 @@ pub(crate) fn ensure_npm(
     package: &str,
     version: &str,
 ) -> Result {
-    if folder.join("node_modules").join(package).exists() {
+    ensure_npm_all(workspace, options, folder, &[(package, version)])
+}
+
+/// The npm packages in `folder`, with their versions; fetched unless all are there.
+pub(crate) fn ensure_npm_all(
+    workspace: &Workspace,
+    options: &Options,
+    folder: &Path,
+    packages: &[(&str, &str)],
+) -> Result {
+    let installed = folder.join("node_modules");
+    if packages
+        .iter()
+        .all(|(name, _)| installed.join(name).exists())
+    {
         return Ok(());
     }
     let npm = ensure(workspace, options, "npm", "npm")?;
     std::fs::create_dir_all(folder)?;
+    let named = packages
+        .iter()
+        .map(|(name, version)| format!("{name}@{version}"));
     run(workspace
         .command(npm)
         .args([
@@ -81,7 +98,7 @@ pub(crate) fn ensure_npm(
             "--prefix",
         ])
         .arg(folder)
-        .arg(format!("{package}@{version}")))
+        .args(named))
 }
 
 /// A Python that has the package of PyPI, in an environment of its own under `target/tools`; made
@@ -92,9 +109,22 @@ pub(crate) fn ensure_pip(
     package: &str,
     version: &str,
 ) -> Result<PathBuf> {
-    let folder = workspace.target(&format!("tools/{package}-{version}"));
+    let name = format!("{package}-{version}");
+    ensure_pip_all(workspace, options, &name, &[(package, version)])
+}
+
+/// A Python that has these packages and versions of PyPI, each by the name that it is imported by,
+/// in the environment `name` under `target/tools`; made unless it is there.
+pub(crate) fn ensure_pip_all(
+    workspace: &Workspace,
+    options: &Options,
+    name: &str,
+    packages: &[(&str, &str)],
+) -> Result<PathBuf> {
+    let folder = workspace.target(&format!("tools/{name}"));
     let python = folder.join("bin/python");
-    let import = format!("import {package}");
+    let names: Vec<&str> = packages.iter().map(|(name, _)| *name).collect();
+    let import = format!("import {}", names.join(", "));
     let mut imports = workspace.command(&python);
     if python.is_file() && output(imports.args(["-c", &import])).is_ok() {
         return Ok(python);
@@ -104,11 +134,14 @@ pub(crate) fn ensure_pip(
         .command(system)
         .args(["-m", "venv", "--clear"])
         .arg(&folder))?;
+    let named = packages
+        .iter()
+        .map(|(name, version)| format!("{name}=={version}"));
     run(workspace
         .command(&python)
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--only-binary", ":all:"])
-        .arg(format!("{package}=={version}")))?;
+        .args(named))?;
     Ok(python)
 }
 
@@ -131,11 +164,12 @@ fn ensure_python(workspace: &Workspace, options: &Options) -> Result<PathBuf> {
 const PYTHON_IS_SUITABLE: &str =
     "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
 
-/// A cargo command of this version, installed under `target` unless it is there.
+/// A program of this version from crates.io, with flags for its features; installed under `target` unless it is there.
 pub(crate) fn ensure_cargo_tool(
     workspace: &Workspace,
     name: &str,
     version: &str,
+    features: &[&str],
 ) -> Result<PathBuf> {
     let root = workspace.target("tools");
     let program = root.join("bin").join(name);
@@ -149,6 +183,7 @@ pub(crate) fn ensure_cargo_tool(
         .arg(&root)
         .arg("--target-dir")
         .arg(root.join("build"))
+        .args(features)
         .arg(format!("{name}@{version}")))?;
     Ok(program)
 }

@@ -9,6 +9,7 @@ mod docs;
 mod examples;
 mod proxies;
 mod purity;
+mod recipes;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -121,6 +122,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "clients",
         about: "the JavaScript client, in Node.js and a real browser",
         run: clients::run,
+    },
+    Step {
+        name: "recipes",
+        about: "docs/clients.md: clients that are not ours, with cuts",
+        run: recipes::run,
     },
 ];
 

@@ -2,9 +2,11 @@
 //! that the library is not judged by its own code.
 
 mod connection;
+mod cutter;
 mod http;
 mod websocket;
 
+pub(crate) use self::cutter::Cutter;
 pub(crate) use self::http::{Response, get, post};
 pub(crate) use self::websocket::{Message, WebSocket};
 
