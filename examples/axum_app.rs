@@ -4,56 +4,69 @@
 //! Run with
 //! ```text
 //! cargo run --example axum_app
-//! curl -N --cookie user=ann 'http://127.0.0.1:PORT/live/events?channel=orders/ann'
-//! curl --cookie user=ann -d 'two apples' http://127.0.0.1:PORT/orders
+//! curl -c jar -d 'name=ann&password=apple' http://127.0.0.1:PORT/login
+//! curl -N -b jar 'http://127.0.0.1:PORT/live/events?channel=orders/ann'
+//! curl -b jar -d 'two apples' http://127.0.0.1:PORT/orders
 //! ```
+//! or open the address.
 //!
 //! What eventcast's own server does and axum's does not: cut a reader that takes nothing (a
 //! WebSocket has that limit in the service), bound how long heads and idle connections take, and
 //! keep no buffers of hyper's for an event stream. Its body copies each batch once, because axum's
 //! bodies are of single pieces. axum's server does allow WebSockets over HTTP/2; another hyper server
-//! has to be told (`enable_connect_protocol`), and to serve its connections `with_upgrades`.
+//! has to be told: see `plain_hyper`.
 
+use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bytes::Buf;
-use eventcast::{Denied, End, Event, EventService, Hub, Permissions, ServiceConfig};
+use eventcast::{Denied, Event, EventService, Hub, Permissions, ServiceConfig};
+use eventcast_examples::ctrl_c;
 use http::request::Parts;
 use http_body_util::BodyExt;
 
 /// Who asks, as the middleware found out.
 #[derive(Clone)]
-struct User(String);
+struct User(&'static str);
+
+/// A real application looks up a salted hash.
+const USERS: &[(&str, &str)] = &[("ann", "apple"), ("bob", "banana")];
+
+/// The newest logins, by the secret in the cookie: a database's table.
+type Logins = Arc<Mutex<VecDeque<(String, User)>>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let hub = Hub::new();
     let config = ServiceConfig::new().with_authenticator(authorize);
     let service = EventService::new(hub.clone(), config);
+    let logins = Logins::default();
 
     let app = Router::new()
         .route("/orders", post(order))
         .with_state(hub)
         .nest("/live", live(service.clone()))
-        .layer(middleware::from_fn(authenticate))
-        // What comes after the layer is in front of it: no login here.
-        .route("/", get(async || "POST /orders, GET /live/events\n"));
+        .route("/", get(home))
+        .layer(middleware::from_fn_with_state(logins.clone(), authenticate))
+        // What comes after the layer is in front of it: no login is asked for here.
+        .route("/login", post(login).with_state(logins));
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}/", listener.local_addr()?);
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            // Without an answer there is no signal to wait for.
-            let _ = tokio::signal::ctrl_c().await;
+            ctrl_c().await;
             // Streams do not end by themselves.
-            service.end_sessions(End::Draining { retry: None });
+            service.drain(Duration::from_secs(5)).await;
         })
         .await?;
     Ok(())
@@ -71,29 +84,61 @@ fn live(service: EventService) -> Router {
     })
 }
 
-/// A cookie for browsers, whose `EventSource` and `WebSocket` send no other header, or a token. A
-/// real one is not the user's name, and is looked up.
-async fn authenticate(mut request: Request, next: Next) -> Response {
-    if let Some(user) = user(request.headers()) {
+/// Checks a password and gives a cookie, which `EventSource` and `WebSocket` send by themselves.
+async fn login(State(logins): State<Logins>, form: String) -> Response {
+    let field = |name: &str| {
+        let mut fields = form_urlencoded::parse(form.as_bytes());
+        fields.find(|(key, _)| key == name).map(|(_, value)| value)
+    };
+    let (name, password) = (field("name"), field("password"));
+    let is_right = |user: &&(&str, &str)| {
+        name.as_deref() == Some(user.0) && password.as_deref() == Some(user.1)
+    };
+    let Some((name, _)) = USERS.iter().find(is_right) else {
+        return (StatusCode::UNAUTHORIZED, "wrong name or password\n").into_response();
+    };
+    let mut secret = [0; 16];
+    if getrandom::fill(&mut secret).is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let secret = format!("{:032x}", u128::from_be_bytes(secret));
+    // Over https with `Secure` as well.
+    let cookie = format!("login={secret}; HttpOnly; SameSite=Lax; Path=/");
+    let mut logins = logins.lock().unwrap_or_else(PoisonError::into_inner);
+    logins.push_front((secret, User(name)));
+    logins.truncate(1_000);
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+}
+
+/// Whose cookie it is. What needs nobody goes on without.
+async fn authenticate(State(logins): State<Logins>, mut request: Request, next: Next) -> Response {
+    let user = cookie(request.headers()).and_then(|secret| {
+        let logins = logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = logins.iter();
+        known
+            .find(|(login, _)| login == secret)
+            .map(|(_, user)| user.clone())
+    });
+    if let Some(user) = user {
         request.extensions_mut().insert(user);
     }
     next.run(request).await
 }
 
-fn user(headers: &HeaderMap) -> Option<User> {
-    let text = |name| headers.get(name)?.to_str().ok();
-    let cookie = text(header::COOKIE)
-        .and_then(|all| all.split("; ").find_map(|one| one.strip_prefix("user=")));
-    let token = || text(header::AUTHORIZATION)?.strip_prefix("Bearer ");
-    cookie.or_else(token).map(|name| User(name.to_owned()))
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get(header::COOKIE)?.to_str().ok()?;
+    cookies
+        .split("; ")
+        .find_map(|one| one.strip_prefix("login="))
 }
 
-/// Everybody who is somebody reads the news and their own orders.
+/// Everybody who is somebody reads the news and their own orders. Asked once for each connection.
 fn authorize(request: &Parts) -> Result<Permissions, Denied> {
     let User(name) = request.extensions.get().ok_or(Denied::Unauthorized)?;
     let own = format!("orders/{name}");
     Ok(Permissions::subscribe()
-        .only_channels(move |channel| channel.as_str() == "news" || channel.as_str() == own))
+        .only_channels(move |channel| channel.as_str() == "news" || channel.as_str() == own)
+        .with_principal(*name))
 }
 
 /// A plain handler of the application: it publishes through the hub.
@@ -106,4 +151,10 @@ async fn order(
     let published = hub.publish(format!("orders/{name}"), Event::text(order));
     let id = published.await.map_err(|_| StatusCode::BAD_REQUEST)?;
     Ok(format!("{id}\n"))
+}
+
+/// The page knows who is in by the name that is filled in.
+async fn home(user: Option<Extension<User>>) -> Html<String> {
+    let name = user.map_or("", |Extension(User(name))| name);
+    Html(include_str!("pages/axum_app.html").replace("{{name}}", name))
 }

@@ -87,6 +87,11 @@ impl Running {
         signal("-TERM", self.pid)
     }
 
+    /// Sends SIGINT, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) -> Result {
+        signal("-INT", self.pid)
+    }
+
     /// Waits for the end and wants exit code 0.
     pub(crate) fn exits_cleanly(&mut self, limit: Duration) -> Result {
         let status = self

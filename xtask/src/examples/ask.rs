@@ -8,10 +8,10 @@ use crate::process::Running;
 use crate::wire::{Message, Response, Url, WebSocket, get, post};
 
 /// How long one exchange may take.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long a server may take to go after SIGTERM.
-const STOP: Duration = Duration::from_secs(5);
+pub(super) const STOP: Duration = Duration::from_secs(5);
 
 /// It says something and ends without an error.
 pub(super) fn ends_by_itself(running: &mut Running) -> Result {
@@ -68,61 +68,6 @@ fn echoes(url: &Url) -> Result {
     Ok(())
 }
 
-/// Its finite channel is told to its end, and who has seen that is told not to come back.
-pub(super) fn answers_whole(running: &mut Running) -> Result {
-    let url = listening(running, &["http"])?;
-    let events = "/events?channel=answers/1";
-    let mut stream = event_stream(&url.with_target(&format!("{events}&start=earliest")))?;
-    stream.wait_for("event: eventcast.completed\n")?;
-    stream.wait_for("\nid: ")?;
-    stream.wait_for("event: eventcast.closed\n")?;
-    let text = stream.take();
-    let id = text
-        .rsplit("\nid: ")
-        .next()
-        .and_then(|rest| rest.lines().next());
-    let id = id.ok_or_else(|| Failure::new("the end has no id"))?;
-    let again = url.with_target(&format!("{events}&last_event_id={id}"));
-    match get(&again, "text/event-stream", ANSWER)?.status() {
-        204 => Ok(()),
-        other => Err(Failure::new(format!(
-            "a resume after the end is answered with {other}"
-        ))),
-    }
-}
-
-/// Its middleware's user reads their own channel over either transport, and nobody else's; a handler
-/// of its own publishes.
-pub(super) fn asks_who_it_is(running: &mut Running) -> Result {
-    let url = listening(running, &["http"])?;
-    get(&url, "*/*", ANSWER)?.success().during("GET /")?;
-    let events = url.with_target("/live/events?channel=orders/ann");
-    let ann = events.with_cookie("user=ann");
-    let bob = events.with_cookie("user=bob");
-    for (who, url, expected) in [("nobody", &events, 401), ("bob", &bob, 403)] {
-        let status = get(url, "text/event-stream", ANSWER)?.status();
-        if status != expected {
-            return Err(Failure::new(format!("{who} is answered with {status}")));
-        }
-    }
-    let mut stream = event_stream(&ann)?;
-    stream.wait_for("event: eventcast.open")?;
-    let mut socket = WebSocket::open(&ann, Some("eventcast.v1+json"), ANSWER)?;
-    socket.text()?;
-    let orders = ann.with_target("/orders");
-    let mut answer = post(&orders, "text/plain", "two apples", ANSWER)?
-        .success()
-        .during("POST /orders")?;
-    let id = answer.text()?;
-    stream.wait_for("data: two apples")?;
-    stream.wait_for(&format!("id: {}\n", id.trim()))?;
-    let message = socket.text()?;
-    if !message.contains("two apples") {
-        return Err(Failure::new(format!("the WebSocket brings {message}")));
-    }
-    Ok(())
-}
-
 /// What it publishes after a snapshot comes after the snapshot's position.
 pub(super) fn joins_its_stream(running: &mut Running) -> Result {
     let url = listening(running, &["http"])?;
@@ -175,7 +120,7 @@ pub(super) fn hub(running: &mut Running) -> Result {
     running.exits_cleanly(STOP)
 }
 
-fn event_stream(url: &Url) -> Result<Response> {
+pub(super) fn event_stream(url: &Url) -> Result<Response> {
     let asking = format!("GET {}", url.target);
     let stream = get(url, "text/event-stream", ANSWER)?
         .success()

@@ -1,5 +1,6 @@
 //! The examples and the question each one is asked.
 
+mod applications;
 mod ask;
 
 use std::time::Duration;
@@ -22,45 +23,29 @@ pub(crate) struct Example {
 
 /// Every file among the examples has its row here.
 pub(crate) const EXAMPLES: &[Example] = &[
-    Example {
-        name: "axum_app",
-        args: &[],
-        ask: ask::asks_who_it_is,
-    },
-    Example {
-        name: "custom_transport",
-        args: &[],
-        ask: ask::ends_by_itself,
-    },
+    asked("axum_app", applications::axum_app),
+    asked("chat", applications::chat),
+    asked("custom_transport", ask::ends_by_itself),
+    asked("dashboard", applications::dashboard),
     ECHO,
-    Example {
-        name: "hello_sse",
-        args: &[],
-        ask: ask::counts_over_sse,
-    },
-    Example {
-        name: "hello_ws",
-        args: &[],
-        ask: ask::counts_over_websocket,
-    },
+    asked("graceful_deploy", ask::ends_by_itself),
+    asked("hello_sse", ask::counts_over_sse),
+    asked("hello_ws", ask::counts_over_websocket),
     HUB,
-    Example {
-        name: "resumable_answer",
-        args: &[],
-        ask: ask::answers_whole,
-    },
-    Example {
-        name: "snapshot",
-        args: &[],
-        ask: ask::joins_its_stream,
-    },
+    asked("line_server", applications::line_server),
+    asked("plain_hyper", applications::plain_hyper),
+    asked("replay_buffer", ask::ends_by_itself),
+    asked("resumable_answer", applications::resumable_answer),
+    asked("snapshot", ask::joins_its_stream),
+    asked("ticker", applications::ticker),
 ];
 
-const ECHO: Example = Example {
-    name: "echo",
-    args: &[],
-    ask: ask::sends_back,
-};
+const fn asked(name: &'static str, ask: fn(&mut Running) -> Result) -> Example {
+    let args = &[];
+    Example { name, args, ask }
+}
+
+const ECHO: Example = asked("echo", ask::sends_back);
 
 const HUB: Example = Example {
     name: "hub",
