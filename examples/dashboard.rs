@@ -24,9 +24,10 @@ const RATE: u32 = 125;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Two seconds of history. A reader that was away for longer has lost events, but none that it
-    // needs: with a newer one of the same key in the log, that is no gap for it.
-    let retention = Retention::new().with_count(2_000);
+    // Twenty seconds of history. A reader that was away for longer has lost events, but none that
+    // it needs: with a newer one of the same key in the log, that is no gap for it. Those that the
+    // log no longer has are not in the count of what was left out.
+    let retention = Retention::new().with_count(20_000).with_bytes(32 << 20);
     let hub = Hub::with_config(HubConfig::new().with_retention_for("gauges", retention));
     let config = ServiceConfig::new().with_fallback(page(include_str!("pages/dashboard.html")));
     let server = Server::bind("127.0.0.1:0", EventService::new(hub.clone(), config)).await?;
