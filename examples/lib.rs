@@ -47,5 +47,15 @@ mod guides {
         };
     }
 
-    chapters! {}
+    chapters! {
+        ai_streams "ai-streams.md"
+        chat "chat.md"
+        get_started "get-started.md"
+        migrating_from_broadcast "migrating-from-broadcast.md"
+        mounting "mounting.md"
+        resume_and_gaps "resume-and-gaps.md"
+        tickers "tickers.md"
+        writing_a_replay_buffer "writing-a-replay-buffer.md"
+        writing_a_transport "writing-a-transport.md"
+    }
 }

@@ -9,6 +9,7 @@
     reason = "elapsed time and deadlines of real processes are measured here, nothing is simulated"
 )]
 
+mod book;
 mod examples;
 mod failure;
 mod fuzz;
@@ -78,7 +79,7 @@ fn misused(complaint: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn usage() -> String {
+pub(crate) fn usage() -> String {
     let mut text = String::from(
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \

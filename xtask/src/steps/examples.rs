@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use crate::book;
 use crate::examples::EXAMPLES;
 use crate::failure::{Failure, Result, While as _};
 use crate::steps::Options;
 use crate::workspace::{self, Workspace};
 
-pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
+pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
     let files = files(workspace)?;
     if let Some(name) = files
         .iter()
@@ -34,7 +35,7 @@ pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
             .during(format_args!("example {}", example.name))?;
         println!("example {} is as it should be", example.name);
     }
-    Ok(())
+    book::run_commands(workspace, options)
 }
 
 pub(super) fn build(workspace: &Workspace) -> Result {

@@ -50,7 +50,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "readme",
-        about: "the README's commands and versions are true",
+        about: "README and guides: links, headings, chapters, commands, versions",
         run: docs::readme,
     },
     Step {
@@ -85,8 +85,13 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "examples",
-        about: "every example is started and asked something",
+        about: "every example is started and asked something, the guides' commands are run",
         run: examples::run,
+    },
+    Step {
+        name: "book",
+        about: "the guides build as a book, and their scripts are JavaScript",
+        run: docs::book,
     },
     Step {
         name: "autobahn",
