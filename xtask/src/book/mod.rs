@@ -33,6 +33,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     let sources = sources(workspace)?;
     let links = links::check(workspace, &sources)?;
     chapters(workspace, &sources)?;
+    named_files(workspace)?;
     let commands = commands::check(workspace, &sources)?;
     println!("{} pages, {links}, {commands}", sources.len());
     Ok(())
@@ -114,6 +115,24 @@ fn chapters(workspace: &Workspace, sources: &[Source]) -> Result {
                 "{}:{}: this Rust is not compiled",
                 source.path, block.line
             )));
+        }
+    }
+    Ok(())
+}
+
+/// The files that the architecture names are there.
+fn named_files(workspace: &Workspace) -> Result {
+    let text = workspace.read("docs/architecture.md")?;
+    let page = Page::parse(&text);
+    for (line, text) in &page.prose {
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_file = name.contains('/') && (name.ends_with(".rs") || name.ends_with('/'));
+            let places = [name.to_owned(), format!("crates/{name}")];
+            if is_file && !places.iter().any(|place| workspace.path(place).exists()) {
+                return Err(Failure::new(format!(
+                    "docs/architecture.md:{line}: no {name}"
+                )));
+            }
         }
     }
     Ok(())
