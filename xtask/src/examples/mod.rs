@@ -85,6 +85,20 @@ pub(crate) fn start_hub(workspace: &Workspace) -> Result<(Running, Url)> {
     Ok((running, url))
 }
 
+/// Those with a page, and where they listen.
+pub(crate) fn start_pages(workspace: &Workspace) -> Result<Vec<(Running, &'static str, Url)>> {
+    let with_page = EXAMPLES.iter().filter(|example| {
+        let page = format!("examples/pages/{}.html", example.name);
+        workspace.path(&page).exists()
+    });
+    let start = |example: &Example| {
+        let running = example.start(workspace)?;
+        let url = listening(&running, &["http"])?;
+        Ok((running, example.name, url))
+    };
+    with_page.map(start).collect()
+}
+
 /// The address in the first line that has one.
 fn listening(running: &Running, schemes: &[&str]) -> Result<Url> {
     running.line("address", START, |line| Url::find(line, schemes))

@@ -1,9 +1,9 @@
-//! A real browser against the hub example.
+//! A real browser against the examples' pages.
 
 use std::fs;
 use std::time::Duration;
 
-use crate::examples::start_hub;
+use crate::examples::{start_hub, start_pages};
 use crate::failure::{Failure, Result, While as _};
 use crate::process::Running;
 use crate::steps::{Options, examples};
@@ -14,6 +14,8 @@ const SCRIPT: &str = "xtask/browser/hub.mjs";
 /// Takes the picture in the README anew; who changes the page copies it there.
 const PICTURE_SCRIPT: &str = "xtask/browser/picture.mjs";
 const PICTURE: &str = "docs/images/hub.png";
+/// Goes through the examples' pages.
+const PAGES_SCRIPT: &str = "xtask/browser/pages.mjs";
 /// A README should open at once.
 const MAX_PICTURE: usize = 150 << 10;
 
@@ -27,27 +29,42 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
     tools::ensure_npm(workspace, options, &packages, "playwright-core", "1")?;
     examples::build(workspace)?;
 
-    let (_hub, url) = start_hub(workspace)?;
-    let picture = workspace.target("hub-picture.png");
-    for script in [SCRIPT, PICTURE_SCRIPT] {
-        let mut browser = Running::start(
-            "browser",
-            workspace
-                .command(&node)
-                .arg(script)
-                .env("HUB_URL", format!("http://{}/", url.authority))
-                .env("CHROMIUM", &chromium)
-                .env("NODE_PACKAGES", &packages)
-                .env("SCREENSHOT", workspace.target("hub.png"))
-                .env("PICTURE", &picture),
-        )?;
+    let drive = |script: &str, with: &[(&str, String)]| {
+        let mut command = workspace.command(&node);
+        command
+            .arg(script)
+            .env("CHROMIUM", &chromium)
+            .env("NODE_PACKAGES", &packages)
+            .envs(with.iter().map(|(name, value)| (name, value)));
+        let mut browser = Running::start("browser", &mut command)?;
         browser
             .exits_cleanly(LIMIT)
-            .during(format_args!("{script}, in the browser"))?;
-    }
+            .during(format_args!("{script}, in the browser"))
+    };
+
+    let (hub, url) = start_hub(workspace)?;
+    let url = ("HUB_URL", format!("http://{}/", url.authority));
+    let screenshot = workspace.target("hub.png").display().to_string();
+    let picture = workspace.target("hub-picture.png");
+    drive(SCRIPT, &[url.clone(), ("SCREENSHOT", screenshot)])?;
+    drive(
+        PICTURE_SCRIPT,
+        &[url, ("PICTURE", picture.display().to_string())],
+    )?;
+    drop(hub);
     let taken = fs::read(&picture).during("the picture")?;
     let shown = fs::read(workspace.path(PICTURE)).during(PICTURE)?;
-    same_kind(&taken, &shown)
+    same_kind(&taken, &shown)?;
+
+    let pages = start_pages(workspace)?;
+    let urls: Vec<String> = pages
+        .iter()
+        .map(|(_, name, url)| format!("\"{name}\":\"http://{}/\"", url.authority))
+        .collect();
+    drive(
+        PAGES_SCRIPT,
+        &[("PAGES", format!("{{{}}}", urls.join(",")))],
+    )
 }
 
 /// Fonts and ids differ from machine to machine, so only the measures are compared.

@@ -120,7 +120,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "browser",
-        about: "a real browser goes through the hub's page",
+        about: "a real browser goes through the pages of the hub and the other examples",
         run: browser::run,
     },
     Step {
