@@ -268,7 +268,7 @@ fn only_good(request: &Parts) -> Result<Permissions, Denied> {
 
 #[tokio::test]
 async fn exit_codes_say_what_happened() {
-    let server = TestServer::start(7, ServiceConfig::new().with_authorizer(only_good)).await;
+    let server = TestServer::start(7, ServiceConfig::new().with_authenticator(only_good)).await;
     let url = url(&server);
     let subscribe = ["subscribe", &url, "a", "--start", "earliest", "-n", "1"];
     let (code, _, said) = run(subscribe).await;
@@ -423,7 +423,7 @@ impl RequestHandler for Shout {
 
 #[tokio::test]
 async fn history_goes_over_pages_and_requests_are_answered() {
-    let config = ServiceConfig::new().with_authorizer(everything);
+    let config = ServiceConfig::new().with_authenticator(everything);
     let server = TestServer::start(7, config.with_request_handler(Shout)).await;
     let url = url(&server);
     for count in 0..1_200 {

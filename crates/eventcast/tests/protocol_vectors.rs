@@ -186,7 +186,7 @@ fn service(vector: &Value) -> EventService {
         config = config.with_retention(Retention::new().with_count(count as usize));
     }
     let allowed = quiet()
-        .with_authorizer(everything)
+        .with_authenticator(everything)
         .with_request_handler(Sum);
     EventService::new(Hub::with_config(config), allowed)
 }
@@ -305,7 +305,7 @@ impl RequestHandler for Sum {
 async fn conversations() {
     for vector in list(&vectors()["conversations"]) {
         let config = quiet()
-            .with_authorizer(everything)
+            .with_authenticator(everything)
             .with_request_handler(Sum);
         let server = TestServer::start(known_ids(), config, ServerConfig::new()).await;
         let query = text(&vector["query"]);
