@@ -28,7 +28,8 @@ pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
 }
 
 fn licences(workspace: &Workspace) -> Result<usize> {
-    let allowed = allowed(&workspace.read("deny.toml")?);
+    let manifest = workspace.read("deny.toml")?;
+    let allowed = allowed(&manifest);
     let tree = output(&mut workspace.cargo(&[
         "tree",
         "--workspace",
