@@ -1,4 +1,4 @@
-//! What the workspace depends on: under which licences, and from where.
+//! What the published crates depend on: under which licences, and from where.
 
 use std::collections::BTreeSet;
 
@@ -30,19 +30,16 @@ pub(super) fn run(workspace: &Workspace, _: &Options) -> Result {
 fn licences(workspace: &Workspace) -> Result<usize> {
     let manifest = workspace.read("deny.toml")?;
     let allowed = allowed(&manifest);
-    let tree = output(&mut workspace.cargo(&[
-        "tree",
-        "--workspace",
-        "--all-features",
-        "--target",
-        "all",
-        "-e",
-        "normal,build,dev",
-        "--prefix",
-        "none",
-        "-f",
-        "{p}|{l}",
-    ]))?;
+    let mut tree = workspace.cargo(&["tree", "--all-features", "--target", "all"]);
+    tree.args(["-e", "normal,build", "--prefix", "none", "-f", "{p}|{l}"]);
+    for member in workspace
+        .members()?
+        .iter()
+        .filter(|member| member.published)
+    {
+        tree.args(["-p", &member.name]);
+    }
+    let tree = output(&mut tree)?;
     let packages: BTreeSet<&str> = tree
         .lines()
         .map(|line| line.trim_end_matches(" (*)"))
