@@ -131,6 +131,7 @@ export async function startScript(answers, { cors } = {}) {
   const changes = []; // of the live session, not asked yet
   let live; // writes to the live session
   let held = []; // polls that wait
+  const acted = new Promise((done) => { served.acted = done; });
 
   /** The bytes of an answer, with what lets a page see it. */
   const open = (bytes) => (cors ? String(bytes).replace("\r\n", `\r\n${CORS}`) : bytes);
@@ -190,7 +191,8 @@ export async function startScript(answers, { cors } = {}) {
         const [head, body] = render(kind, more);
         held.splice(0).forEach((one) => one.end(open(head) + body));
       },
-      done: () => { if (then === "cut" && kind !== "poll") cut(); },
+      // What was asked has its answer first: a cut before it would be another story.
+      done: () => acted.then(() => { if (then === "cut" && kind !== "poll") cut(); }),
     };
     if (kind === "websocket") listen(socket, session);
     let bytes = Buffer.concat([Buffer.from(open(head)), Buffer.from(body)]);
@@ -200,7 +202,7 @@ export async function startScript(answers, { cors } = {}) {
       if (pieces) await sleep(0);
     }
     if (kind === "poll") socket.end();
-    else if (!changes.length) session.done();
+    else if (!changes.length && then === "cut") cut();
   };
 
   const take = (kind, channels, start) => {

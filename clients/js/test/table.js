@@ -57,7 +57,11 @@ export async function run(scenario, transport, makeUser, { hidesRedirects, ...ho
         else assert.ok(fits(said, answer), `${JSON.stringify(said)} is not ${JSON.stringify(answer)}`);
       }
     })();
-    acting.then(() => { acted = true; }, () => { acted = true; });
+    const over = () => {
+      acted = true;
+      server.acted();
+    };
+    acting.then(over, over);
     await until(async () => {
       const { reason } = await look();
       return server.problems.length > 0 || ((expect.outcome ? reason : reason || seen().length >= wanted.length)
