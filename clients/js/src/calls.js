@@ -30,7 +30,7 @@ async function within({ requestTimeout }, signal, run) {
 }
 
 /** One request, and what `read` makes of its answer. */
-function http({ requests, options }, method, path, params, { signal, ...init } = {}, read = json) {
+function http({ requests, options }, method, path, params = {}, { signal, ...init } = {}, read = json) {
   return within(options, signal, async (either) => {
     try {
       const response = await requests.fetch(requests.url(path, params), { method, ...init, signal: either });
@@ -110,6 +110,16 @@ export async function request(driver, name, data = null, { encoding, signal }) {
   const { type, body } = encodeBody(data, encoding);
   const init = { headers: { "content-type": type }, body, signal };
   return http(driver, "POST", `requests/${encodeURIComponent(name)}`, {}, init, payload);
+}
+
+/** Brings new credentials before the old ones expire, without a cut. */
+export async function refresh(driver) {
+  const { link, requests } = driver;
+  const token = await requests.credential("token", true);
+  // The next connection has them anyway.
+  if (!link?.opened || link.rejoins) return {};
+  if (link.send) return ask(link, { type: "refresh", token });
+  return http(driver, "POST", `sessions/${link.key}/refresh`);
 }
 
 export async function subscribe(driver, channels, { start, slow }) {

@@ -1,6 +1,6 @@
 // A client that can be iterated, and asks the server for something.
 
-import { ask, publish, request, subscribe, unsubscribe } from "./calls.js";
+import { ask, publish, refresh, request, subscribe, unsubscribe } from "./calls.js";
 import { EventCast as Core, driverOf } from "./core.js";
 import { encode } from "./payloads.js";
 import { Queue } from "./queue.js";
@@ -40,6 +40,9 @@ export class EventCast extends Core {
 
   /** Publishes by POST; a retry stores nothing twice. */
   publish(channel, data, options = {}) { return publish(driverOf(this), channel, data, options); }
+
+  /** Brings new credentials, asked of `token`, before the old ones expire. */
+  refresh() { return refresh(driverOf(this)); }
 
   /** Asks the server something, and is answered with a payload. Never asked twice. */
   async request(name, data, { encoding, signal } = {}) {

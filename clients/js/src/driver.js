@@ -91,6 +91,7 @@ export class Driver {
     const { status, retryAfter } = failure;
     const later = () => backoff(this.options, this.#failures++, retryAfter, retry);
     const over = (error) => this.finish("error", error);
+    if (reason === "expired" || reason === "revoked") this.requests.stale = true;
     if (reason === "completed" || reason === "closed") return this.finish(reason);
     if (failure.code === "too_large") return over(failure);
     const refused = status !== undefined; // 0 for a page's redirects
@@ -129,6 +130,7 @@ export class Driver {
 
   #open = (link, { retry, channels = [...this.feed.wanted] }) => {
     this.opened = true;
+    this.requests.stale = false;
     if (retry >= 0) this.options.retry = retry;
     this.#become("open");
     this.#tell("open", { transport: link.kind, channels });

@@ -1,5 +1,6 @@
 // One connection, or the attempt at one: what its transport needs.
 
+import { body } from "./body.js";
 import { garbled, lost } from "./errors.js";
 import { refusal } from "./refusal.js";
 import { random } from "./wire.js";
@@ -50,8 +51,14 @@ export function connect(kind, options, requests, query, take) {
       return response;
     },
     async url() {
-      const { tokenParameter } = options;
+      const { tokenParameter, tickets } = options;
       const params = query();
+      if (tickets) {
+        const url = requests.url("tickets", { channel: params.channel });
+        const response = await requests.fetch(url, { method: "POST", signal });
+        if (!response.ok) throw await refusal(response);
+        params.ticket = JSON.parse(await (await body(response, options.maxMessage)).text()).ticket;
+      }
       if (tokenParameter) params[tokenParameter] = await requests.credential("token");
       return requests.url("events", params).href.replace("http", "ws");
     },

@@ -22,9 +22,9 @@ const DEFAULTS = {
 export function complete(given) {
   const options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, fetch: (...args) => fetch(...args) };
   for (const [name, value] of Object.entries(given)) if (value !== undefined) options[name] = value;
-  const { token, headers, tokenParameter, WebSocket } = options;
+  const { token, headers, tokenParameter, tickets, WebSocket } = options;
   // A WebSocket takes no headers.
-  const sockets = WebSocket && (!(token || headers) || tokenParameter);
+  const sockets = WebSocket && (!(token || headers) || tokenParameter || tickets);
   options.transports = list(options.transports)
     .map((one) => {
       if (typeof one === "function") return { kind: one.kind, run: one };

@@ -7,6 +7,8 @@ export const list = (value) => (value === undefined ? [] : [value].flat());
 export class Requests {
   /** How often the token was refused and renewed. */
   renewed = 0;
+  /** The service said that what it was given last is good no more. */
+  stale = false;
   #options;
   #base;
 
@@ -24,7 +26,7 @@ export class Requests {
   }
 
   /** What `token` or `headers` gives. */
-  async credential(name, refresh = false) {
+  async credential(name, refresh = this.stale) {
     const given = this.#options[name];
     try {
       return typeof given === "function" ? await given({ refresh }) : given;

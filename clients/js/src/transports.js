@@ -92,6 +92,7 @@ async function websocket(link) {
     socket.onclose = ({ code, reason }) => {
       if (code === 1000) link.finish("completed");
       else if (code === 1001) link.finish("closed");
+      else if (code === 1008) link.finish(reason || "expired");
       if (link.end) done(resolve);
       else done(reject, lost(`the WebSocket was closed: ${code} ${reason}`));
     };

@@ -154,6 +154,73 @@ test("a WebSocket brings its token in the query, where it is told to", LIMIT, as
   assert.equal((await next(client(t, proxy.url, options), "open")).transport, "sse");
 });
 
+test("a session that expired is resumed with a renewed token", LIMIT, async (t) => {
+  const first = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
+    + '{"type":"open","id":"00000007-a0","channels":["a"],"heartbeat":15000,"retry":2}\n{"type":"end","reason":"expired"}\n';
+  const proxy = await proxied(t, (head) => (head.includes("Bearer old") ? { answer: first } : {}));
+  const asked = [];
+  const token = ({ refresh }) => {
+    asked.push(refresh);
+    return refresh || asked.includes(true) ? "new" : "old";
+  };
+  const events = client(t, proxy.url, { channels: "a", transports: "stream", token });
+  await next(events, "gap");
+  assert.deepEqual(asked, [false, true]);
+});
+
+test("tickets let a WebSocket in, one for each connection", LIMIT, async (t) => {
+  let tickets = 0;
+  const proxy = await proxied(t, (head) => {
+    if (!head.startsWith("POST /tickets?channel=a ")) return {};
+    assert.match(head, /authorization: Bearer secret/i);
+    const body = JSON.stringify({ ticket: `ticket${(tickets += 1)}`, expires: 30_000 });
+    return { answer: `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}` };
+  });
+  const handshakes = [];
+  class Watched extends WebSocket {
+    constructor(url, ...more) {
+      handshakes.push(new URL(url).searchParams.get("ticket"));
+      super(url.replace(/&ticket=\w+/, ""), ...more); // the hub gave none
+    }
+  }
+  const events = client(t, proxy.url, { channels: "a", tickets: true, token: "secret", WebSocket: Watched });
+  assert.equal((await next(events, "open")).transport, "websocket");
+  proxy.cutAll();
+  await next(events, "open");
+  assert.deepEqual(handshakes, ["ticket1", "ticket2"]);
+});
+
+test("new credentials are brought over the connection, or beside it", LIMIT, async (t) => {
+  const tokens = ["old", "new", "new"];
+  const posts = [];
+  const proxy = await proxied(t, (head) => {
+    if (!head.startsWith("POST")) return {};
+    posts.push([/\/refresh /.test(head), /Bearer (\w+)/.exec(head)?.[1]]);
+    return { answer: 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"expires":500}' };
+  });
+  const beside = client(t, proxy.url, { channels: "a", transports: "sse", token: () => tokens.shift() });
+  await next(beside, "open");
+  assert.deepEqual(await beside.refresh(), { expires: 500 });
+  assert.deepEqual(posts, [[true, "new"]]);
+
+  class Answering {
+    constructor() {
+      const say = (message) => this.onmessage?.({ data: JSON.stringify(message) });
+      setTimeout(say, 0, { type: "open", id: "00000007-a0", channels: ["a"], heartbeat: 15000, retry: 2 });
+      this.send = (text) => {
+        const { type, token, ref } = JSON.parse(text);
+        setTimeout(say, 0, token === "newer" ? { type: `${type}ed`, ref } : { type: "error", ref, code: "forbidden", message: "no" });
+      };
+    }
+    close() {}
+  }
+  const renewed = ["newer", "another's"];
+  const over = client(t, proxy.url, { channels: "a", transports: "websocket", tokenParameter: "t", token: ({ refresh }) => (refresh ? renewed.shift() : "old"), WebSocket: Answering });
+  await next(over, "open");
+  await over.refresh();
+  await assert.rejects(over.refresh(), { code: "forbidden" });
+});
+
 test("a publish whose answer is lost is stored once", LIMIT, async (t) => {
   let posts = 0;
   const proxy = await proxied(t, (head) => (head.startsWith("POST") && (posts += 1) < 3 ? { cut: 5 } : {}));

@@ -42,8 +42,10 @@ export interface Options {
   /** Sent as `Authorization: Bearer`. A function is asked for each request, and once more after a 401. */
   token?: string | ((how: Refresh) => string | undefined | Promise<string | undefined>);
   /** The query parameter that brings the token along on a WebSocket, which takes no headers. Without
-   * it a client that has a token or headers uses no WebSocket. */
+   * it, and without `tickets`, a client that has a token or headers uses no WebSocket. */
   tokenParameter?: string;
+  /** A WebSocket gets a ticket for each connection, by a POST that has the token and headers. */
+  tickets?: boolean;
   /** Further headers of every request. */
   headers?: Record<string, string> | ((how: Refresh) => Record<string, string> | Promise<Record<string, string>>);
   /** As in `fetch`. */

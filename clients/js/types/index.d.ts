@@ -26,6 +26,9 @@ export declare class EventCast extends Core implements AsyncIterable<Delivery> {
     data: unknown,
     options?: { name?: string; encoding?: "json"; idempotencyKey?: string; signal?: AbortSignal },
   ): Promise<{ channel: string; id: string }>;
+  /** Brings new credentials, asked of `token` with `{ refresh: true }`, before the old ones expire: the
+   * session goes on without a cut. */
+  refresh(): Promise<{ expires?: number }>;
   /** Asks the server something, and is answered with a payload. Never asked twice. */
   request(name: string, data?: unknown, options?: { encoding?: "json"; signal?: AbortSignal }): Promise<any>;
 }
