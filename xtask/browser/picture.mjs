@@ -18,7 +18,7 @@ const browser = await chromium.launch({
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
 try {
-  const page = await browser.newPage({ viewport: { width: 1200, height: 560 }, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1400, height: 600 }, colorScheme: "light" });
   await page.goto(HUB_URL, { timeout: WAIT });
   const state = (side, wanted) =>
     page.waitForSelector(`#pane-${side}[data-state="${wanted}"]`, { timeout: WAIT });
@@ -31,15 +31,15 @@ try {
   };
   await Promise.all([state("sse", "open"), state("ws", "open")]);
   await publish("hello");
-  await publish("two apples", "created");
+  await publish("apples", "created");
   await press("ws", "cut");
   await state("ws", "cut");
-  await publish("published while the WebSocket was away");
-  await publish("so was this", "paid");
+  await publish("while it was away");
+  await publish("this too", "paid");
   await press("ws", "resume");
-  await page.locator("#pane-ws .data").getByText("so was this").first().waitFor({ timeout: WAIT });
-  await publish("and both go on");
-  await page.locator("#pane-ws .data").getByText("and both go on").first().waitFor({ timeout: WAIT });
+  await page.locator("#pane-ws .data").getByText("this too").first().waitFor({ timeout: WAIT });
+  await publish("and on");
+  await page.locator("#pane-ws .data").getByText("and on").first().waitFor({ timeout: WAIT });
   // The rows' colour fades.
   await page.emulateMedia({ reducedMotion: "reduce", colorScheme: "light" });
   await page.screenshot({ path: PICTURE });
