@@ -223,6 +223,8 @@ async fn act(service: &EventService, steps: &Value) {
         } else if let Some(retry) = step["drain"].as_u64() {
             let retry = Some(Duration::from_millis(retry));
             service.end_sessions(End::Draining { retry });
+        } else if step["expire"] == true {
+            service.end_sessions(End::Expired);
         } else {
             assert_eq!(*step, json!({"close": true}));
             service.end_sessions(End::Closed);
