@@ -88,8 +88,6 @@ pub struct Session {
     /// Deliveries of a batch that the stream has not handed out yet.
     buffered: VecDeque<Delivery>,
     stays_open: bool,
-    /// Nothing was ready when it was last read.
-    waited: bool,
     key: Option<Arc<str>>,
     pub(super) observer: Option<Box<ChannelObserver>>,
     pub(super) ended: bool,
@@ -141,7 +139,6 @@ impl Session {
             marked: Vec::new(),
             buffered: VecDeque::new(),
             stays_open: false,
-            waited: false,
             key: None,
             observer: None,
             ended: false,
@@ -267,8 +264,8 @@ impl Session {
         out: &mut Vec<Delivery>,
     ) -> Poll<()> {
         let before = out.len();
+        let waited = self.is_waiting();
         let polled = self.poll_ready(cx, limits, out);
-        let waited = std::mem::replace(&mut self.waited, polled.is_pending());
         if out.len() > before
             && let Some(observer) = &self.log.config.observer
         {
