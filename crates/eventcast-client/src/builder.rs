@@ -54,6 +54,8 @@ pub struct ClientBuilder {
     min_retry: Duration,
     max_retry: Duration,
     connect_timeout: Duration,
+    request_timeout: Duration,
+    request_attempts: u32,
     poll_wait: Duration,
     max_message: usize,
     queued_items: usize,
@@ -80,6 +82,8 @@ impl ClientBuilder {
             min_retry: Duration::from_millis(100),
             max_retry: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(35),
+            request_attempts: 5,
             poll_wait: Duration::from_secs(25),
             max_message: 8 << 20,
             queued_items: 64,
@@ -198,6 +202,20 @@ impl ClientBuilder {
     /// blocked holds up the next.
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request of a [`Handle`] may go without an answer, 35 seconds by default; servers
+    /// take up to 30 to answer one. Too short, and what took effect counts as not answered.
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How often a [`Handle`] tries to publish an event, or to change the channels, while that may
+    /// help, 5 times by default, at least once.
+    pub fn with_request_attempts(mut self, attempts: u32) -> Self {
+        self.request_attempts = attempts.max(1);
         self
     }
 
@@ -334,6 +352,8 @@ impl ClientBuilder {
             min_retry: self.min_retry,
             max_retry: self.max_retry,
             connect_timeout: self.connect_timeout,
+            request_timeout: self.request_timeout,
+            request_attempts: self.request_attempts,
             poll_wait: self.poll_wait,
             max_message: self.max_message,
         })

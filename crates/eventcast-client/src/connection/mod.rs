@@ -39,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) min_retry: Duration,
     pub(crate) max_retry: Duration,
     pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) request_attempts: u32,
     pub(crate) poll_wait: Duration,
     pub(crate) max_message: usize,
 }

@@ -80,7 +80,7 @@ impl Handle {
         start: Option<&str>,
     ) -> Result<(Subscribed, u64), RequestError> {
         let mut live = self.context.state.live();
-        let mut tries = TRIES;
+        let mut tries = self.context.request_attempts;
         loop {
             let Live { generation, link } = match live.wait_for(Option::is_some).await {
                 Ok(live) => live.clone().ok_or(RequestError::Ended)?,
@@ -167,5 +167,3 @@ fn status_of(code: &str) -> StatusCode {
         _ => StatusCode::BAD_REQUEST,
     }
 }
-
-const TRIES: u32 = 3;

@@ -1,7 +1,5 @@
 //! Publishing and asking, by requests of their own.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use eventcast_core::{ChannelName, Event, EventName, Payload, PayloadKind, Position};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -18,8 +16,9 @@ type Header<'a> = (HeaderName, &'a str);
 
 impl Handle {
     /// Publishes an event and returns its id once it is stored. What fails for a while, or is not
-    /// answered, is tried again, three times in all: the event's idempotency key, or one made for
-    /// it, keeps it from being stored twice.
+    /// answered, is tried again
+    /// ([`with_request_attempts`](crate::ClientBuilder::with_request_attempts)): the event's
+    /// idempotency key, or one made for it, keeps it from being stored twice.
     ///
     /// # Errors
     /// [`RequestError`]. Only after [`NoAnswer`](RequestError::NoAnswer) it may be stored all the
@@ -46,7 +45,7 @@ impl Handle {
             .resource("channels", channel.as_str(), []);
         let uri = uri.map_err(RequestError::Invalid)?;
         let mut backoff = self.context.backoff();
-        let mut tries = TRIES;
+        let mut tries = self.context.request_attempts;
         loop {
             let payload = Some(event.payload());
             tries -= 1;
@@ -123,8 +122,7 @@ impl Handle {
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = headers;
-            // The server's own limit for handling a request is 30 seconds.
-            let patience = self.context.connect_timeout + ANSWER_WAIT;
+            let patience = self.context.request_timeout;
             let response = send(&self.context.http, request, patience).await;
             let response = response.map_err(|error| RequestError::NoAnswer(error.into()))?;
             if response.status() == StatusCode::UNAUTHORIZED && !refreshed {
@@ -179,6 +177,3 @@ fn new_key() -> Result<String, RequestError> {
     let bits = || getrandom::u64().map_err(|error| RequestError::Invalid(error.to_string()));
     Ok(format!("{:016x}{:016x}", bits()?, bits()?))
 }
-
-const TRIES: u32 = 3;
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
