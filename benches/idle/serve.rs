@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 
-use eventcast::{Event, EventService, Hub, Server, ServiceConfig, TlsConfig};
+use eventcast::{Event, EventService, Hub, Limits, Server, ServiceConfig, TlsConfig};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Prints its addresses, without and with TLS, then obeys `publish CHANNEL` and `count`, one a
@@ -17,7 +17,12 @@ pub(crate) fn serve(certificate: &str, key: &str) -> Result<(), Box<dyn Error>> 
 }
 
 async fn obey(certificate: &str, key: &str) -> Result<(), Box<dyn Error>> {
-    let service = EventService::new(Hub::new(), ServiceConfig::new());
+    // All clients have one address.
+    let limits = Limits::new()
+        .with_sessions_per_address(usize::MAX)
+        .with_opened_per_second(u32::MAX);
+    let config = ServiceConfig::new().with_limits(limits);
+    let service = EventService::new(Hub::new(), config);
     let server = Server::bind("127.0.0.1:0", service.clone()).await?;
     let tls = TlsConfig::from_pem(certificate.as_bytes(), key.as_bytes())?;
     let encrypted = Server::bind("127.0.0.1:0", service.clone()).await?;

@@ -19,7 +19,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
     ]);
     let mut all = Vec::new();
     for channels in options.pick(&[1][..], &[1, 10, 100]) {
-        for sessions in options.pick(&[3_000][..], &[100, 1_000, 3_000, 9_000]) {
+        for sessions in options.pick(&[3_000][..], &[100, 1_000, 9_000]) {
             let shape = Shape {
                 channels: *channels,
                 ..Shape::one_channel(*sessions)

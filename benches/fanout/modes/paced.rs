@@ -21,7 +21,7 @@ pub(super) fn run(options: &Options, report: &mut Report) -> Result<(), Box<dyn 
             events: 1,
             seconds: options.pick(0.6, 1.0),
         };
-        let rows = rounds::run(&mut contestants, turn, options.pick(3, 11))?;
+        let rows = rounds::run(&mut contestants, turn, options.pick(3, 9))?;
         let (floor, notify) = (row_of(&rows, Kind::Epoll), row_of(&rows, Kind::Notify));
         let mut table = Table::new(&[
             "server",

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use eventcast::{Event, EventService, Hub, HubConfig, Retention, Server, ServiceConfig};
+use eventcast::{Event, EventService, Hub, HubConfig, Limits, Retention, Server, ServiceConfig};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +23,12 @@ pub(super) async fn serve(spec: &ServerSpec) -> io::Result<()> {
     }
     let hub = Hub::with_config(config);
     let linger = Duration::from_millis(spec.linger_millis);
-    let config = ServiceConfig::new().with_linger(linger);
+    // All clients have one address.
+    let limits = Limits::new()
+        .with_sessions_per_address(usize::MAX)
+        .with_opened_per_second(u32::MAX)
+        .with_messages_per_second(u32::MAX);
+    let config = ServiceConfig::new().with_linger(linger).with_limits(limits);
     let service = EventService::new(hub.clone(), config);
     let address = if spec.kind == Kind::SseHyper {
         in_hyper(service).await?
