@@ -106,7 +106,7 @@ async fn refusals_leave_the_connection_as_it_was() {
     peer.request(r#"{"type":"unsubscribe","channels":["none"],"ref":5}"#)
         .await;
     peer.expect(&[
-        r#"{"type":"error","ref":1,"code":"forbidden","message":"no"}"#,
+        r#"{"type":"error","ref":1,"code":"forbidden","message":"no","channels":["secret"]}"#,
         r#"{"type":"error","ref":2,"code":"forbidden","message":"no"}"#,
         r#"{"type":"error","ref":3,"code":"bad_channel","message":"a pattern has one `*`, at its end"}"#,
         r#"{"type":"error","code":"bad_request","message":"not valid at line 1 column 1"}"#,

@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 const HUB: &str = "127.0.0.1:8080";
 /// Programs whose commands are for other machines, or install something.
 /// `eventcast` is the command line client, whose own tests run it.
-const NOT_RUN: &[&str] = &["npm", "npx", "sudo", "nc", "git", "eventcast"];
+const NOT_RUN: &[&str] = &["npm", "npx", "sudo", "nc", "git", "eventcast", "tail"];
 
 /// Pages whose blocks are whole programs, which have a check of their own.
 const PROGRAMS: &[&str] = &["docs/clients.md"];
