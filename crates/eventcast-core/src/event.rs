@@ -194,6 +194,20 @@ impl Payload {
         }
     }
 
+    /// A payload that a log kept; `None` when text is no UTF-8, or JSON has line ends, which no
+    /// payload has that was published. The log is trusted with the rest.
+    pub(crate) fn from_log(kind: PayloadKind, bytes: Bytes) -> Option<Self> {
+        let is_whole = match kind {
+            PayloadKind::Binary => true,
+            PayloadKind::Text => std::str::from_utf8(&bytes).is_ok(),
+            PayloadKind::Json => {
+                std::str::from_utf8(&bytes).is_ok()
+                    && !bytes.iter().any(|b| matches!(b, b'\n' | b'\r'))
+            }
+        };
+        is_whole.then_some(Self { kind, bytes })
+    }
+
     /// Which of the three it is.
     #[must_use]
     pub fn kind(&self) -> PayloadKind {

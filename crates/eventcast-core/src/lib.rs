@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backplane;
 mod channel;
 mod config;
 mod dedup;
@@ -35,6 +36,10 @@ mod transport;
 mod waiting;
 mod write;
 
+pub use backplane::{
+    Append, AppendError, Attached, Backplane, BackplaneError, Body, Capabilities, ChannelFacts,
+    DecodeError, Durability, Lineage, OutcomeKnown, Page, PageQuery, Record, ReplayStore, Sink,
+};
 pub use channel::{Channel, ChannelHandle};
 pub use config::HubConfig;
 pub use delivery::{
