@@ -217,23 +217,25 @@ export async function startScript(answers, { cors } = {}) {
       let texts;
       [texts, rest] = unframe(Buffer.concat([rest, bytes]));
       for (const text of texts) {
-        const { type, channels, start, ref } = JSON.parse(text);
+        const { type, channels, token, start, ref } = JSON.parse(text);
         if (type === "ping") continue;
-        const { answer, refuse, messages } = take(type, channels, start);
-        session.tell([refuse ? { type: "error", ref, code: refuse.code, message: refuse.detail } : { type: `${type}d`, ref, ...answer }, ...messages]);
+        const { answer, refuse, messages } = take(type, channels ?? token, start);
+        session.tell([refuse ? { type: "error", ref, code: refuse.code, message: refuse.detail } : { type: `${type.replace(/e$/, "")}ed`, ref, ...answer }, ...messages]);
         if (!changes.length) session.done();
       }
     });
   };
 
-  const change = (socket, { method, query, path }) => {
-    const subscribes = method === "POST";
+  const change = (socket, { method, query, path, headers }) => {
+    const refreshes = path.endsWith("/refresh");
+    const kind = refreshes ? "refresh" : method === "POST" ? "subscribe" : "unsubscribe";
     const key = served.requests.at(-1).query.session?.[0];
-    if (path !== `/sessions/${key}`) served.problems.push(`${path} is not the session's key`);
-    const { answer, refuse, messages } = take(subscribes ? "subscribe" : "unsubscribe", query.channel, query.start?.[0]);
+    if (path !== `/sessions/${key}${refreshes ? "/refresh" : ""}`) served.problems.push(`${path} is not the session's`);
+    const named = refreshes ? headers.authorization?.replace("Bearer ", "") : query.channel;
+    const { answer, refuse, messages } = take(kind, named, query.start?.[0]);
     const body = refuse ? undefined : JSON.stringify(answer);
     socket.end(open(httpAnswer(refuse ? { status: refuse.status, problem: refuse.detail } : { status: 200, headers: { "content-type": "application/json" }, body })));
-    const told = refuse ? [] : [{ type: "subscribed", channels: answer.channels, id: answer.id }];
+    const told = refuse || refreshes ? [] : [{ type: "subscribed", channels: answer.channels, id: answer.id }];
     const session = live;
     const tell = () => {
       if (session.poll && !held.length) return void setTimeout(tell, 5);

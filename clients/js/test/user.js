@@ -39,13 +39,14 @@ export function user(EventCast, url, client, transport) {
       return { told, reason, state, lastEventId, channels, error: error && { status, code, message } };
     },
     /** What comes of an action: an answer, or the code of an error. */
-    act: async ({ subscribe, unsubscribe, publish, request, start, data, name, key }) => {
+    act: async ({ subscribe, unsubscribe, refresh, publish, request, start, data, name, key }) => {
       try {
         if (subscribe) {
           const { channels, history } = await events.subscribe(subscribe, { start });
           return { channels, history: history?.flatMap((page) => page.events.map((event) => event.data)) };
         }
         if (unsubscribe) return { channels: (await events.unsubscribe(unsubscribe), events.channels) };
+        if (refresh) return await events.refresh();
         if (publish) return { id: (await events.publish(publish, data, { name, idempotencyKey: key })).id };
         return { data: await events.request(request, data) };
       } catch (error) {

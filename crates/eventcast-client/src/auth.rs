@@ -27,11 +27,19 @@ impl Credentials {
 
     /// The headers with a new token.
     pub(crate) async fn renewed(&self) -> Result<HeaderMap, BoxError> {
-        if let Some(refresh) = &self.refresh {
-            let token = bearer(refresh().await?)?;
-            *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
-        }
+        self.renew().await?;
         Ok(self.known())
+    }
+
+    /// A new token, which everything uses from now on; none where there is no way to one.
+    pub(crate) async fn renew(&self) -> Result<Option<String>, BoxError> {
+        let Some(refresh) = &self.refresh else {
+            return Ok(None);
+        };
+        let token = refresh().await?;
+        let header = bearer(&token)?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(header);
+        Ok(Some(token))
     }
 
     /// The headers with the token that there is, or a new one if there is none.
@@ -43,7 +51,8 @@ impl Credentials {
         Ok(known)
     }
 
-    fn known(&self) -> HeaderMap {
+    /// The headers with the token that there is.
+    pub(crate) fn known(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = &*token {

@@ -151,7 +151,8 @@ impl ClientBuilder {
     }
 
     /// Where a token comes from: it is asked at each connect, and once more after a 401. If it
-    /// fails, the client tries again later.
+    /// fails, the client tries again later. [`Handle::refresh`] asks it before the old one expires,
+    /// and the connection goes on.
     pub fn with_token<F>(mut self, token: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<String, BoxError>> + Send + 'static,

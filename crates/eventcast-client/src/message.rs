@@ -205,7 +205,7 @@ impl Message {
             "end" | "closed" => Kind::End {
                 reason: shortened(parse::<EndBody>(text)?.reason),
             },
-            "subscribed" | "unsubscribed" => match reference {
+            "subscribed" | "unsubscribed" | "refreshed" => match reference {
                 Some(reference) => Kind::Answer(reference, Answer::Done(parse(text)?)),
                 None => Kind::Position,
             },

@@ -26,7 +26,7 @@ struct Document<'a> {
 
 pub(super) async fn run(
     context: &Context,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     feed: &mut Feed,
 ) -> Result<Infallible, Ended> {
     let key = new_key()?;
@@ -42,8 +42,10 @@ pub(super) async fn run(
         let waits = before.map_or(Duration::ZERO, |_| context.poll_wait);
         let patience = context.connect_timeout + waits;
         let response = context
-            .get(headers.clone(), uri, "application/json", patience)
+            .get(headers, uri, "application/json", patience)
             .await?;
+        // A token that was refreshed meanwhile is the next poll's.
+        headers = context.credentials.known();
         let body = read(response.into_body(), limit, patience).await;
         let body = body.map_err(|unread| Ended::unread(unread, limit))?;
         let document: Document<'_> = serde_json::from_slice(&body).map_err(garbled)?;

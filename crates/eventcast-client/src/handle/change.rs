@@ -154,7 +154,7 @@ fn read(answer: Answer) -> Result<Subscribed, RequestError> {
 }
 
 /// The status that a code has over HTTP.
-fn status_of(code: &str) -> StatusCode {
+pub(super) fn status_of(code: &str) -> StatusCode {
     match code {
         "forbidden" => StatusCode::FORBIDDEN,
         "not_found" => StatusCode::NOT_FOUND,

@@ -3,6 +3,7 @@
 mod change;
 mod history;
 mod post;
+mod refresh;
 
 pub use history::{HistoryPage, Subscribed};
 

@@ -33,6 +33,10 @@ async fn asked(handle: &Handle, action: &Action) -> Result<Value, RequestError> 
         let answer = handle.unsubscribe(selectors(channels)).await?;
         return Ok(subscribed(&answer));
     }
+    if action.refresh {
+        handle.refresh().await?;
+        return Ok(json!({}));
+    }
     let payload = match action.data.as_ref().expect("data") {
         Value::String(text) => Payload::text(text),
         data => Payload::json_text(data.to_string()).unwrap(),

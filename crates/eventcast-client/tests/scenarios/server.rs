@@ -252,14 +252,16 @@ impl Server {
     fn change_by_message(&self, text: &str) -> Value {
         let asked: Value = serde_json::from_str(text).unwrap();
         let kind = asked["type"].as_str().unwrap();
-        let channels = asked["channels"].as_array().unwrap().iter();
-        let channels: Vec<_> = channels.filter_map(Value::as_str).collect();
+        let channels = asked["channels"].as_array().into_iter().flatten();
+        let token = asked.get("token");
+        let named: Vec<_> = channels.chain(token).filter_map(Value::as_str).collect();
         let start = asked.get("start").and_then(Value::as_str);
-        let change = self.next_change(kind, &channels, start);
+        let change = self.next_change(kind, &named, start);
         let mut answer = match (&change.answer, &change.refuse) {
             (Some(answer), _) => {
                 let mut answer = answer.clone();
-                answer.insert("type".to_owned(), json!(format!("{kind}d")));
+                let done = format!("{}ed", kind.trim_end_matches('e'));
+                answer.insert("type".to_owned(), json!(done));
                 Value::from(answer)
             }
             (None, Some(refuse)) => {
@@ -273,19 +275,27 @@ impl Server {
 
     /// Answers a request of its own, and lets the connection go on.
     async fn change(&self, asked: &Asked, stream: &mut DuplexStream) -> Option<()> {
-        let key = asked.path.rsplit('/').next().map(str::to_owned);
+        let path = asked.path.strip_prefix("/sessions/").unwrap();
+        let (key, kind) = match (path.strip_suffix("/refresh"), asked.method.as_str()) {
+            (Some(key), _) => (key, "refresh"),
+            (None, "POST") => (path, "subscribe"),
+            (None, _) => (path, "unsubscribe"),
+        };
+        let key = Some(key.to_owned());
         let known = self.state().live.as_ref().map(|live| live.key.clone());
         if known.as_ref() != Some(&key) {
             let wrong = format!("a change of {key:?}, not of {known:?}");
             self.state().wrong.push(wrong);
             return None;
         }
-        let kind = match asked.method.as_str() {
-            "POST" => "subscribe",
-            _ => "unsubscribe",
+        let token = asked.header("authorization");
+        let token = token.and_then(|header| header.strip_prefix("Bearer "));
+        let named = match kind {
+            "refresh" => token.into_iter().collect(),
+            _ => asked.all("channel"),
         };
         let start = asked.all("start").first().copied();
-        let change = self.next_change(kind, &asked.all("channel"), start);
+        let change = self.next_change(kind, &named, start);
         let answer = Answer {
             status: Some(change.refuse.as_ref().map_or(200, |refuse| refuse.status)),
             problem: change.refuse.as_ref().map(|refuse| refuse.detail.clone()),
@@ -296,7 +306,8 @@ impl Server {
         self.send(stream, &bytes).await
     }
 
-    fn next_change(&self, kind: &str, channels: &[&str], start: Option<&str>) -> Change {
+    /// `named` are channels, or a token.
+    fn next_change(&self, kind: &str, named: &[&str], start: Option<&str>) -> Change {
         let mut state = self.state();
         let live = state.live.as_mut().expect("a session that is changed");
         let change = live.changes.pop_front().expect("a change too many");
@@ -307,15 +318,15 @@ impl Server {
             sleep(Duration::from_millis(1)).await;
             let _ = changed.send((messages, last));
         });
+        let refresh = change.refresh.iter().cloned().collect();
         let expected = match kind {
-            "subscribe" => &change.subscribe,
-            _ => &change.unsubscribe,
+            "subscribe" => change.subscribe.as_ref(),
+            "unsubscribe" => change.unsubscribe.as_ref(),
+            _ => Some(&refresh),
         };
-        let as_expected = expected
-            .as_ref()
-            .is_some_and(|expected| *expected == channels);
+        let as_expected = expected.is_some_and(|expected| *expected == named);
         if !as_expected || change.start.as_deref() != start {
-            let wrong = format!("{kind} {channels:?} from {start:?}");
+            let wrong = format!("{kind} {named:?} from {start:?}");
             state.wrong.push(wrong);
         }
         change

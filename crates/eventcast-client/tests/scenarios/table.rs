@@ -113,6 +113,8 @@ pub(crate) enum Then {
 pub(crate) struct Change {
     pub(crate) subscribe: Option<Vec<String>>,
     pub(crate) unsubscribe: Option<Vec<String>>,
+    /// The token that it brings.
+    pub(crate) refresh: Option<String>,
     pub(crate) start: Option<String>,
     pub(crate) answer: Option<serde_json::Map<String, Value>>,
     pub(crate) refuse: Option<Refusal>,
@@ -134,6 +136,8 @@ pub(crate) struct Action {
     pub(crate) after: Option<Value>,
     pub(crate) subscribe: Option<Vec<String>>,
     pub(crate) unsubscribe: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) refresh: bool,
     pub(crate) start: Option<String>,
     pub(crate) publish: Option<String>,
     pub(crate) request: Option<String>,
