@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             print!("{}", usage());
             ExitCode::SUCCESS
         }
+        Some("attacks") => done(soak::attacks(&Workspace::here(), &args[1..])),
         Some("drain") => done(soak::drain(&Workspace::here(), &args[1..])),
         Some("fuzz") => done(fuzz::command(&Workspace::here(), &args[1..])),
         Some("soak") => done(soak::soak(&Workspace::here(), &args[1..])),
@@ -84,6 +85,7 @@ pub(crate) fn usage() -> String {
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \
            test [STEP…] [--full] [--install]   the whole check, or only the named steps\n  \
+           attacks [--quick]                   a real server under attack: what others feel, what stays\n  \
            drain [--connections N] [--window S]\n                                      \
            a hub ends under its clients, who go on at another\n  \
            fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \

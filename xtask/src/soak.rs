@@ -13,6 +13,15 @@ pub(crate) fn drain(workspace: &Workspace, args: &[String]) -> Result {
     run_with_hub(workspace, "eventcast-drain", args)
 }
 
+/// Attacks on a server, which the program starts itself.
+pub(crate) fn attacks(workspace: &Workspace, args: &[String]) -> Result {
+    let program = "eventcast-attacks";
+    let soak = ["-p", "eventcast-soak", "--bin", program];
+    run(workspace.cargo(&["build", "--release"]).args(soak))?;
+    let program = workspace.target(&format!("release/{program}"));
+    run(workspace.command(program).args(args))
+}
+
 /// Clients that vanish without a word, in a network namespace.
 pub(crate) fn vanish(workspace: &Workspace) -> Result {
     let program = "eventcast-vanish";

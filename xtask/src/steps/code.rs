@@ -62,6 +62,12 @@ pub(super) fn drain(workspace: &Workspace, _: &Options) -> Result {
     crate::soak::drain(workspace, &args)
 }
 
+pub(super) fn attacks(workspace: &Workspace, options: &Options) -> Result {
+    let args = (!options.full).then(|| "--quick".to_owned());
+    let args: Vec<String> = args.into_iter().collect();
+    crate::soak::attacks(workspace, &args)
+}
+
 /// Lists only: a package is built against its published neighbours, which may not exist yet.
 pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
     let members = workspace.members()?;

@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 /// What the command line asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// The long checks too: the soak for ten minutes, each fuzz target for two.
+    /// The long checks too: the soak for ten minutes, each fuzz target for two, all attacks.
     pub(crate) full: bool,
     /// Missing tools may be installed.
     pub(crate) install: bool,
@@ -114,6 +114,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: code::drain,
     },
     Step {
+        name: "attacks",
+        about: "a real server under attack, while others lose nothing (long: `cargo xtask attacks`)",
+        run: code::attacks,
+    },
+    Step {
         name: "proxies",
         about: "nginx and HAProxy as docs/deploying.md has them, with cuts and a deploy",
         run: proxies::run,
@@ -138,7 +143,7 @@ pub(crate) const STEPS: &[Step] = &[
 /// Runs the steps until one fails, then says how it went.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> ExitCode {
     if options.full {
-        println!("--full: the soak runs for ten minutes, each fuzz target for two");
+        println!("--full: the soak runs for ten minutes, each fuzz target for two, all attacks");
     }
     let chosen: Vec<&Step> = STEPS
         .iter()
