@@ -85,7 +85,8 @@ pub(crate) fn usage() -> String {
         "Usage: cargo xtask COMMAND\n\n\
          Commands:\n  \
            test [STEP…] [--full] [--install]   the whole check, or only the named steps\n  \
-           attacks [--quick]                   a real server under attack: what others feel, what stays\n  \
+           attacks [--quick | --times]         a real server under attack: what others feel, what stays;\n                                      \
+           how soon expiry and revocation end a session\n  \
            drain [--connections N] [--window S]\n                                      \
            a hub ends under its clients, who go on at another\n  \
            fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \

@@ -16,6 +16,7 @@ mod requests;
 mod server;
 mod tally;
 mod target;
+mod times;
 #[path = "../../../../crates/eventcast/tests/wire/client/mod.rs"]
 mod wire;
 
@@ -35,12 +36,15 @@ const NEWS: &str = "news";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     address: SocketAddr,
+    /// The server's patience is short.
     quick: bool,
+    /// Little of it: to warm up.
+    small: bool,
 }
 
 impl Field {
     pub(crate) fn scale(self, long: usize, quick: usize) -> usize {
-        if self.quick { quick } else { long }
+        if self.small { quick } else { long }
     }
 }
 
@@ -75,9 +79,10 @@ async fn main() -> ExitCode {
     let result = match args[..] {
         [] => attack(false).await,
         ["--quick"] => attack(true).await,
+        ["--times"] => times::measure().await,
         ["serve"] => server::serve(false).await,
         ["serve", "--quick"] => server::serve(true).await,
-        _ => Err("only --quick is taken".to_owned()),
+        _ => Err("only --quick or --times is taken".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,6 +98,7 @@ async fn attack(quick: bool) -> Result<(), String> {
     let field = Field {
         address: target.address,
         quick,
+        small: quick,
     };
     let crowd = Crowd::start(target.address);
     tokio::time::sleep(Duration::from_secs(2)).await;
