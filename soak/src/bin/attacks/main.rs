@@ -36,15 +36,12 @@ const NEWS: &str = "news";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     address: SocketAddr,
-    /// The server's patience is short.
     quick: bool,
-    /// Little of it: to warm up.
-    small: bool,
 }
 
 impl Field {
     pub(crate) fn scale(self, long: usize, quick: usize) -> usize {
-        if self.small { quick } else { long }
+        if self.quick { quick } else { long }
     }
 }
 
@@ -98,18 +95,13 @@ async fn attack(quick: bool) -> Result<(), String> {
     let field = Field {
         address: target.address,
         quick,
-        small: quick,
     };
     let crowd = Crowd::start(target.address);
     tokio::time::sleep(Duration::from_secs(2)).await;
     crowd.catches_up().await?;
     // What is taken once and kept, such as the allocator's arenas, is no leak.
     for (_, attack) in ATTACKS {
-        attack(Field {
-            quick: true,
-            ..field
-        })
-        .await?;
+        attack(field).await?;
     }
     crowd.catches_up().await?;
     tokio::time::sleep(SETTLE).await;
