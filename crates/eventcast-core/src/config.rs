@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::id::Epoch;
 use crate::name::ChannelName;
 use crate::observer::Observer;
+use crate::presence::PresenceConfig;
 use crate::replay::{MemoryBuffer, ReplayBuffer, Retention};
 use crate::time::{Clock, SystemClock};
 
@@ -40,6 +41,7 @@ pub struct HubConfig {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) buffers: Arc<BufferFactory>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) presence: PresenceConfig,
 }
 
 pub(crate) type BufferFactory = dyn Fn(&ChannelName) -> Box<dyn ReplayBuffer> + Send + Sync;
@@ -63,6 +65,7 @@ impl HubConfig {
             clock: Arc::new(SystemClock),
             buffers: Arc::new(|_| Box::<MemoryBuffer>::default()),
             observer: None,
+            presence: PresenceConfig::new(),
         }
     }
 
@@ -179,6 +182,12 @@ impl HubConfig {
     /// Who is told what the hub stores and what its sessions hand out; nobody by default.
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// How [presence](crate::Presence) behaves, and what it may hold.
+    pub fn with_presence(mut self, presence: PresenceConfig) -> Self {
+        self.presence = presence;
         self
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::hub::Hub;
 use crate::log::Log;
+use crate::presence::Presence;
 use crate::shard::Shard;
 use crate::time::{Sleep, Timer};
 
@@ -23,11 +24,17 @@ enum Work {
         interval: Duration,
         sleep: Sleep,
     },
+    Presence {
+        log: Weak<Log>,
+        timer: Arc<dyn Timer>,
+        interval: Duration,
+        sleep: Sleep,
+    },
 }
 
 impl Hub {
-    /// The hub's background work, each future to be spawned on its own: one dispatcher a shard
-    /// and one that removes what is too old. Empty after the first call.
+    /// The hub's background work, each future to be spawned on its own: one dispatcher a shard,
+    /// one that tells who joins and leaves channels, and one that removes what is too old. Empty after the first call.
     ///
     /// Dropping a dispatcher hands its work back to publishers; nothing is lost.
     ///
@@ -57,6 +64,13 @@ impl Hub {
             .min(self.log.config.collect_after / 4)
             .clamp(parts * Duration::from_millis(1), longest);
         let interval = round / parts;
+        let told = self.log.presence.interval();
+        let presence = Work::Presence {
+            log: Arc::downgrade(&self.log),
+            sleep: timer.sleep(told),
+            timer: Arc::clone(&timer),
+            interval: told,
+        };
         let maintain = Work::Maintain {
             log: Arc::downgrade(&self.log),
             sleep: timer.sleep(interval),
@@ -67,7 +81,7 @@ impl Hub {
             shard.attach_driver();
             Work::Dispatch(Arc::clone(shard))
         });
-        dispatch.chain([maintain]).map(Driver).collect()
+        dispatch.chain([presence, maintain]).map(Driver).collect()
     }
 }
 
@@ -92,6 +106,21 @@ impl Future for Driver {
                 log.maintain();
                 *sleep = timer.sleep(*interval);
             },
+            Work::Presence {
+                log,
+                timer,
+                interval,
+                sleep,
+            } => loop {
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                let Some(log) = log.upgrade() else {
+                    return Poll::Ready(());
+                };
+                Presence::of(log).maintain();
+                *sleep = timer.sleep(*interval);
+            },
         }
     }
 }
@@ -109,6 +138,7 @@ impl fmt::Debug for Driver {
         f.write_str(match &self.0 {
             Work::Dispatch(_) => "Driver(dispatch)",
             Work::Maintain { .. } => "Driver(maintain)",
+            Work::Presence { .. } => "Driver(presence)",
         })
     }
 }

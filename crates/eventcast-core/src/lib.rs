@@ -21,6 +21,7 @@ mod log;
 mod name;
 mod observer;
 mod patterns;
+mod presence;
 mod pull;
 mod replay;
 mod ring;
@@ -55,8 +56,12 @@ pub use history::{HistoryPage, HistoryQuery};
 pub use hub::{Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
 pub use linger::Linger;
-pub use name::{ChannelName, EventName, Key, NameError};
+pub use name::{ChannelName, EventName, Key, MemberId, NameError};
 pub use observer::Observer;
+pub use presence::{
+    Entered, Member, NodeId, Occupancy, Presence, PresenceConfig, PresenceError,
+    PresenceMessageError, PresencePage, PresenceQuery, PresenceStats, Present,
+};
 pub use pull::Pull;
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};

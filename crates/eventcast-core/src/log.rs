@@ -9,6 +9,7 @@ use crate::config::HubConfig;
 use crate::hub::HubStats;
 use crate::id::{Epoch, Position};
 use crate::name::ChannelName;
+use crate::presence;
 use crate::ring::{Completion, Dead, Floor, Ring, RingState};
 use crate::sequencer::Sequencer;
 use crate::shard::Shard;
@@ -39,6 +40,7 @@ pub(crate) struct Log {
     next_shard: AtomicUsize,
     next_map: AtomicUsize,
     drivers_taken: AtomicUsize,
+    pub(crate) presence: presence::Shared,
 }
 
 /// A part of the channels.
@@ -69,6 +71,7 @@ impl Log {
             next_shard: AtomicUsize::new(0),
             next_map: AtomicUsize::new(0),
             drivers_taken: AtomicUsize::new(0),
+            presence: presence::Shared::new(config.presence.clone(), Arc::clone(&config.clock)),
             config,
         }
     }

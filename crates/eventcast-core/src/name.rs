@@ -53,6 +53,9 @@ impl EventName {
     pub const MAX_LEN: usize = 100;
     /// Names that start so are the protocol's own.
     pub const RESERVED_PREFIX: &'static str = "eventcast.";
+    /// The name of the ephemeral events that tell who joins and leaves a channel; see
+    /// [`Presence`](crate::Presence).
+    pub const PRESENCE: &'static str = "eventcast.presence";
 
     /// Checks and takes a name.
     ///
@@ -64,6 +67,11 @@ impl EventName {
             return Err(NameError::Reserved);
         }
         Ok(Self(name.into()))
+    }
+
+    /// A name of the hub's own.
+    pub(crate) fn reserved(name: &'static str) -> Self {
+        Self(name.into())
     }
 
     /// The name.
@@ -98,7 +106,32 @@ impl Key {
     }
 }
 
-/// Why a channel's or an event's name, or a key, is refused. The caller is at fault; a retry is of no use.
+/// Who is on a channel, as the application knows him: 1 to [`MemberId::MAX_LEN`] bytes of UTF-8, no
+/// control characters. Whoever may read a channel's presence sees it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MemberId(Arc<str>);
+
+impl MemberId {
+    /// The longest id, in bytes.
+    pub const MAX_LEN: usize = 128;
+
+    /// Checks and takes an id.
+    ///
+    /// # Errors
+    /// [`NameError`] tells which rule the id breaks.
+    pub fn new(id: &str) -> Result<Self, NameError> {
+        check(id, Self::MAX_LEN)?;
+        Ok(Self(id.into()))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a channel's, an event's or a member's name, or a key, is refused. The caller is at fault; a retry is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -190,6 +223,7 @@ macro_rules! name_traits {
 name_traits!(ChannelName);
 name_traits!(EventName);
 name_traits!(Key);
+name_traits!(MemberId);
 
 impl From<std::convert::Infallible> for NameError {
     fn from(never: std::convert::Infallible) -> Self {

@@ -234,7 +234,7 @@ impl Model {
         let rounds = Rounds::default();
         let mut drivers = hub.drivers(rounds.clone());
         if !driven {
-            drivers.drain(..2);
+            drivers.drain(..drivers.len() - 1);
         }
         let mut model = Self {
             readers: READERS

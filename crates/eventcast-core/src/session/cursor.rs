@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::options::{Filter, SlowPolicy, SubscriptionOptions};
 use crate::delivery::{EphemeralEvent, GapReason, Outcome};
+use crate::name::EventName;
 use crate::ring::RingState;
 use crate::stored::{StoredEvent, Timestamp};
 use crate::waiting::Announcement;
@@ -33,6 +34,7 @@ pub(crate) struct Cursor {
     pub(crate) ephemeral: u64,
     pub(crate) slow: SlowPolicy,
     filter: Option<Arc<Filter>>,
+    presence: bool,
     /// Nothing comes any more.
     pub(crate) done: bool,
 }
@@ -76,6 +78,7 @@ impl Cursor {
             ephemeral: state.ephemerals.end(),
             slow: options.slow,
             filter: options.filter.clone(),
+            presence: options.presence,
             done: end.is_some_and(|end| sequence >= end),
         }
     }
@@ -108,12 +111,17 @@ impl Cursor {
     pub(crate) fn set_options(&mut self, options: &SubscriptionOptions) {
         self.slow = options.slow;
         self.filter.clone_from(&options.filter);
+        self.presence = options.presence;
     }
 
     /// Whether an ephemeral event comes.
     pub(crate) fn takes_ephemeral(&self, event: &EphemeralEvent) -> bool {
+        let name = event.name();
+        if name.is_some_and(|name| name.as_str() == EventName::PRESENCE) {
+            return self.presence;
+        }
         let filter = self.filter.as_ref();
-        filter.is_none_or(|filter| filter.takes_name(event.name()))
+        filter.is_none_or(|filter| filter.takes_name(name))
     }
 
     /// Whether it may pass over events without a word.

@@ -107,6 +107,7 @@ pub struct SubscriptionOptions {
     pub(crate) start: Start,
     pub(crate) slow: SlowPolicy,
     pub(crate) filter: Option<Arc<Filter>>,
+    pub(crate) presence: bool,
 }
 
 /// What a subscription lets through.
@@ -164,6 +165,13 @@ impl SubscriptionOptions {
         self
     }
 
+    /// Whether the events come that tell who joins and leaves; see [`Presence`](crate::Presence).
+    /// They do not by default, and whatever the [names](Self::with_names) are.
+    pub fn with_presence(mut self, presence: bool) -> Self {
+        self.presence = presence;
+        self
+    }
+
     fn filter_mut(&mut self) -> &mut Filter {
         Arc::make_mut(self.filter.get_or_insert_default())
     }
@@ -175,6 +183,7 @@ impl fmt::Debug for SubscriptionOptions {
             .field("start", &self.start)
             .field("slow", &self.slow)
             .field("filtered", &self.filter.is_some())
+            .field("presence", &self.presence)
             .finish()
     }
 }
