@@ -69,9 +69,10 @@ impl EventName {
         Ok(Self(name.into()))
     }
 
-    /// A name of the hub's own.
-    pub(crate) fn reserved(name: &'static str) -> Self {
-        Self(name.into())
+    /// [`PRESENCE`](Self::PRESENCE), which nobody can give an event from outside.
+    #[must_use]
+    pub fn presence() -> Self {
+        Self(Self::PRESENCE.into())
     }
 
     /// The name.

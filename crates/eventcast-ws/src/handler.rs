@@ -1,7 +1,7 @@
 //! Who decides about what clients send.
 
 use async_trait::async_trait;
-use eventcast_core::{ChannelName, ChannelPattern, Event, Payload, Position};
+use eventcast_core::{ChannelName, ChannelPattern, ChannelSelector, Event, Payload, Position};
 
 use crate::refusal::{ErrorCode, Refusal};
 
@@ -77,6 +77,30 @@ pub trait ClientHandler: Send + Sync + 'static {
         ))
     }
 
+    /// The client subscribes to these channels with presence, in JSON mode: it is to be entered in
+    /// those that are no patterns, with this state if it gave one, and is told who joins and leaves
+    /// all of them. It comes before the session has them; [`leave`](Self::leave) follows when the
+    /// session does not get them.
+    ///
+    /// # Errors
+    /// A refusal is sent in place of the answer, and the session is as before. By default there is
+    /// no presence.
+    fn enter(&self, _channels: &[ChannelSelector], _state: Option<Payload>) -> Result<(), Refusal> {
+        Err(no_presence())
+    }
+
+    /// The session does not carry these channels any more, or not after all.
+    fn leave(&self, _channels: &[ChannelSelector]) {}
+
+    /// Sets the state of the client's member on a channel that it has entered, in JSON mode; none
+    /// takes it away.
+    ///
+    /// # Errors
+    /// A refusal is sent in place of the answer. By default there is no presence.
+    fn update(&self, _channel: &ChannelName, _state: Option<Payload>) -> Result<(), Refusal> {
+        Err(no_presence())
+    }
+
     /// Publishes for the client, if it may.
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal>;
 
@@ -127,6 +151,10 @@ pub trait ClientHandler: Send + Sync + 'static {
             "plain mode takes no messages",
         ))
     }
+}
+
+fn no_presence() -> Refusal {
+    Refusal::new(ErrorCode::Forbidden, "presence is not allowed")
 }
 
 /// Lets a client subscribe to any channel and publish nothing.

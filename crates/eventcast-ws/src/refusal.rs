@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use eventcast_core::{ChannelSelector, NameError, PublishError, SubscribeError};
+use eventcast_core::{ChannelSelector, NameError, PresenceError, PublishError, SubscribeError};
 
 /// A refused request: a code for programs, a message for people. The connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,22 @@ impl From<SubscribeError> for Refusal {
             SubscribeError::PatternStart => ErrorCode::BadRequest,
             SubscribeError::SessionFull { .. } => ErrorCode::TooManyChannels,
             SubscribeError::TooManyChannels { .. } => ErrorCode::Unavailable,
+            _ => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PresenceError> for Refusal {
+    fn from(error: PresenceError) -> Self {
+        let code = match error {
+            PresenceError::Channel(_) => ErrorCode::BadChannel,
+            PresenceError::Binary => ErrorCode::BadRequest,
+            PresenceError::StateTooLarge { .. } => ErrorCode::TooLarge,
+            PresenceError::ChannelFull { .. }
+            | PresenceError::Full { .. }
+            | PresenceError::Left
+            | PresenceError::TooManyChannels { .. } => ErrorCode::Unavailable,
             _ => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())

@@ -10,6 +10,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::access::{Denied, Grant};
+use crate::attendance::may_watch;
 use crate::body::ResponseBody;
 use crate::history::page_document;
 use crate::problem::Problem;
@@ -84,7 +85,9 @@ async fn make_change(
                 "the stream is plain, which tells no channel from another: open it with format=json",
             ));
         }
+        let watches = place.terms.watches && may_watch(permissions, &query.channels);
         let options = place.terms.options.with_start(query.start);
+        let options = options.with_presence(watches);
         let change = Change {
             adds,
             channels: &query.channels,

@@ -4,15 +4,16 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use eventcast_core::{
-    ChannelName, ChannelPattern, Event, Payload, Position, Session, SessionHandle,
+    ChannelName, ChannelPattern, ChannelSelector, Event, Payload, Position, Session, SessionHandle,
 };
 use eventcast_ws::{ClientHandler, ErrorCode, Refusal};
 use http::Request;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 
-use crate::access::{Current, Permissions};
+use crate::access::{Action, Current, Permissions};
 use crate::address::ClientAddress;
+use crate::attendance::{Attendance, may_watch, member_of};
 use crate::limits::{Limit, Rate};
 use crate::refresh::narrow;
 use crate::registry::{Registered, Slot};
@@ -30,6 +31,10 @@ pub(crate) struct Client {
     http: Option<Box<Parts>>,
     /// Made with its first message: most never send one.
     rate: OnceLock<Box<Rate>>,
+    /// What it has entered.
+    attendance: OnceLock<Arc<Attendance>>,
+    /// What it calls itself.
+    member: Option<Box<str>>,
 }
 
 impl Client {
@@ -38,6 +43,8 @@ impl Client {
         address: Option<ClientAddress>,
         session: &Session,
         registered: &Registered,
+        attendance: Option<Arc<Attendance>>,
+        member: Option<String>,
         handshake: Request<()>,
     ) -> Self {
         let answers = shared.config.request_handler.is_some();
@@ -51,6 +58,8 @@ impl Client {
             slot: registered.slot(),
             http: (answers || expires).then(|| Box::new(handshake.into_parts().0)),
             rate: OnceLock::new(),
+            attendance: attendance.map(OnceLock::from).unwrap_or_default(),
+            member: member.map(String::into_boxed_str),
         }
     }
 
@@ -88,6 +97,42 @@ impl ClientHandler for Client {
         } else {
             Err(forbidden("subscribing to this pattern is not allowed"))
         }
+    }
+
+    fn enter(&self, channels: &[ChannelSelector], state: Option<Payload>) -> Result<(), Refusal> {
+        let permissions = self.write()?;
+        if !may_watch(&permissions, channels) {
+            return Err(forbidden("presence is not allowed"));
+        }
+        if self.attendance.get().is_none() {
+            let member = member_of(&self.shared.config, &permissions, self.member.as_deref())
+                .map_err(|_| {
+                    forbidden("presence is of those whose credentials say who they are")
+                })?;
+            let presence = self.shared.hub.presence();
+            let own = Attendance::new(presence, member, self.permissions.clone(), false);
+            let _ = self.attendance.set(own);
+        }
+        match self.attendance.get() {
+            Some(attendance) => Ok(attendance.enter(channels, state.as_ref())?),
+            None => Ok(()),
+        }
+    }
+
+    fn leave(&self, channels: &[ChannelSelector]) {
+        if let Some(attendance) = self.attendance.get() {
+            attendance.leave(channels);
+        }
+    }
+
+    fn update(&self, channel: &ChannelName, state: Option<Payload>) -> Result<(), Refusal> {
+        if !self.write()?.may(Action::Presence, channel) {
+            return Err(forbidden("presence is not allowed"));
+        }
+        let attendance = self.attendance.get();
+        let updated = attendance.and_then(|own| own.update(channel, state));
+        let not_entered = || Refusal::new(ErrorCode::NotFound, "this channel has not been entered");
+        Ok(updated.ok_or_else(not_entered)??)
     }
 
     async fn publish(&self, channel: ChannelName, event: Event) -> Result<Position, Refusal> {

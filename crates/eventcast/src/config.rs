@@ -46,6 +46,7 @@ pub struct ServiceConfig {
     pub(crate) request_timeout: Duration,
     pub(crate) fallback: Option<Arc<Fallback>>,
     pub(crate) on_disconnect: Option<Arc<OnDisconnect>>,
+    pub(crate) named_members: bool,
 }
 
 pub(crate) type Fallback = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -71,6 +72,7 @@ impl ServiceConfig {
             request_timeout: Duration::from_secs(30),
             fallback: None,
             on_disconnect: None,
+            named_members: false,
         }
     }
 
@@ -192,6 +194,14 @@ impl ServiceConfig {
         fallback: impl Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
         self.fallback = Some(Arc::new(fallback));
+        self
+    }
+
+    /// Whether clients whose credentials do not say who they are may say it themselves, by `member`
+    /// in the query, when they enter channels; no by default. Anybody can then take any name that is
+    /// nobody's principal, and those too: for demonstrations, and where names mean nothing.
+    pub fn with_named_members(mut self, allowed: bool) -> Self {
+        self.named_members = allowed;
         self
     }
 

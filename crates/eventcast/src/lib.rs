@@ -3,6 +3,7 @@
 
 mod access;
 mod address;
+mod attendance;
 mod body;
 mod change;
 mod client;
@@ -14,6 +15,7 @@ mod history;
 mod key;
 mod limits;
 mod origin;
+mod presence;
 mod problem;
 mod publish;
 mod query;

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use eventcast_core::{
-    ChannelSelector, HistoryQuery, ParseOptionError, Position, SlowPolicy, Start,
+    ChannelSelector, HistoryQuery, MemberId, ParseOptionError, Payload, Position, PresenceQuery,
+    SlowPolicy, Start,
 };
 use http::request::Parts;
 
@@ -30,6 +31,24 @@ pub(crate) struct Query {
     pub(crate) session: Option<String>,
     /// In place of credentials.
     pub(crate) ticket: Option<String>,
+    pub(crate) presence: Option<PresenceMode>,
+    /// As whom a client enters channels that says so itself.
+    pub(crate) member: Option<String>,
+    /// With which state.
+    pub(crate) state: Option<Payload>,
+    /// Which members are listed.
+    pub(crate) members: PresenceQuery,
+    /// Only how many there are.
+    pub(crate) count: bool,
+}
+
+/// What a subscription has to do with presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PresenceMode {
+    /// It enters its channels, and is told who else does.
+    Enter,
+    /// It is only told.
+    Watch,
 }
 
 /// How events are written, where the client may choose.
@@ -53,6 +72,11 @@ impl Query {
             wait: None,
             session: None,
             ticket: None,
+            presence: None,
+            member: None,
+            state: None,
+            members: PresenceQuery::new(),
+            count: false,
         };
         let (mut order, mut from, mut limit) = (None, None, PAGE);
         let text = request.uri.query().unwrap_or("");
@@ -71,6 +95,11 @@ impl Query {
                 "wait" => query.wait = Some(seconds(&value)?),
                 "session" => query.session = Some(session_key(&value)?),
                 "ticket" => query.ticket = Some(value.into_owned()),
+                "presence" => query.presence = presence(&value)?,
+                "member" => query.member = Some(text_of(&value)?.to_owned()),
+                "state" => query.state = Some(state(&value)?),
+                "after" => query.members = query.members.after(MemberId::new(text_of(&value)?)?),
+                "count" => query.count = flag("count", &value)?,
                 _ => {}
             }
         }
@@ -89,6 +118,7 @@ impl Query {
             Some(_) => return Err(choice("order", "`oldest` or `newest`")),
         };
         query.history = query.history.with_limit(limit);
+        query.members = query.members.with_limit(limit);
         if let Some(from) = from {
             query.history = query.history.from(from);
         }
@@ -123,6 +153,34 @@ fn transport(value: &str) -> Result<Transport, Problem> {
             "transport",
             "`sse`, `stream`, `poll` or `websocket`",
         )),
+    }
+}
+
+fn presence(value: &str) -> Result<Option<PresenceMode>, Problem> {
+    match value {
+        "watch" => Ok(Some(PresenceMode::Watch)),
+        _ => flag("presence", value)
+            .map(|enters| enters.then_some(PresenceMode::Enter))
+            .map_err(|_| choice("presence", "`1`, `0` or `watch`")),
+    }
+}
+
+/// `?count` says as much as `?count=1`.
+fn flag(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(choice(name, "`1` or `0`")),
+    }
+}
+
+/// JSON, or a text where it is none.
+fn state(value: &str) -> Result<Payload, Problem> {
+    let text = text_of(value)?;
+    match serde_json::from_str(text) {
+        Ok(serde_json::Value::String(text)) => Ok(Payload::text(text)),
+        Ok(_) => Payload::json_text(text).map_err(|error| Problem::bad_request(error.to_string())),
+        Err(_) => Ok(Payload::text(text)),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::cors::{allow_origin, preflight};
 use crate::history::history;
 use crate::limits::{Gate, Refusals};
 use crate::origin::Verdict;
+use crate::presence::{presence, update};
 use crate::problem::Problem;
 use crate::publish::publish;
 use crate::query::Query;
@@ -49,6 +50,8 @@ use crate::timer::TokioTimer;
 /// | `POST /tickets` | gives a ticket for one subscription, `ticket` in its query |
 /// | `POST /channels/{channel}` | publishes the body |
 /// | `GET /channels/{channel}/history` | a page of what the channel retains |
+/// | `GET /channels/{channel}/presence` | a page of who is on the channel; with `count`, how many |
+/// | `POST /sessions/{key}/presence?channel=c` | makes the body a member's state |
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
 /// | `GET /healthz` | 200 while it takes new sessions |
 ///
@@ -57,8 +60,11 @@ use crate::timer::TokioTimer;
 /// `earliest`, `last:N`, `since:MILLIS`, `after:ID`, where no id is given), `slow` (`gap`,
 /// `conflate`, `disconnect`), `event` (repeatable: only events of these names), `format` (`plain` or
 /// `json`), `transport` (`sse`, `stream`, `poll`, `websocket`), `wait` (of a poll, in seconds),
-/// `session` (the key of one that comes back). Of a page: `order` (`oldest`, `newest`), `from` (an
-/// id), `limit`. Everything refused is a problem document (RFC 9457).
+/// `session` (the key of one that comes back), `presence` (enters the channels, and tells who joins
+/// and leaves; `watch` only tells), `state` (with which it enters), `member` (as whom, where that is
+/// the client's to [say](ServiceConfig::with_named_members)). Of a page of history: `order`
+/// (`oldest`, `newest`), `from` (an id), `limit`; of one of members: `after` (a member), `limit`.
+/// Everything refused is a problem document (RFC 9457).
 ///
 /// # Examples
 /// ```
@@ -282,7 +288,17 @@ impl EventService {
                 let grant = shared.allow_work(&parts).await?;
                 history(shared, &grant.permissions, &channel, query.history)
             }
-            Target::History(_) => Err(Problem::method_not_allowed("GET, HEAD")),
+            Target::Presence(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
+                let grant = shared.allow_work(&parts).await?;
+                presence(shared, &grant.permissions, &channel, query)
+            }
+            Target::History(_) | Target::Presence(_) => {
+                Err(Problem::method_not_allowed("GET, HEAD"))
+            }
+            Target::State(key) if parts.method == Method::POST => {
+                let grant = shared.allow_work(&parts).await?;
+                update(shared, &grant, &key, &query, &parts, body).await
+            }
             Target::Events
                 if matches!(parts.method, Method::CONNECT | Method::GET | Method::HEAD) =>
             {
@@ -308,7 +324,9 @@ impl EventService {
                 let grant = shared.allow_work(&parts).await?;
                 issue(shared, &grant, &query)
             }
-            Target::Refresh(_) | Target::Tickets => Err(Problem::method_not_allowed("POST")),
+            Target::Refresh(_) | Target::State(_) | Target::Tickets => {
+                Err(Problem::method_not_allowed("POST"))
+            }
             Target::Health => Ok(self.health(&parts)),
         }
     }

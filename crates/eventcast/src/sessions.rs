@@ -10,6 +10,7 @@ use eventcast_core::{
 };
 use tokio::time::Instant;
 
+use crate::attendance::Attendance;
 use crate::key::random_key;
 use crate::registry::Slot;
 use crate::retired::Retired;
@@ -59,6 +60,8 @@ pub(crate) struct Connected {
     pub(crate) handle: SessionHandle,
     /// Absent for one that is told to go as it begins.
     pub(crate) slot: Option<Slot>,
+    /// What it has entered.
+    pub(crate) attendance: Option<Arc<Attendance>>,
 }
 
 /// What a connection's request says of its session.
@@ -68,6 +71,8 @@ pub(crate) struct Terms {
     pub(crate) options: SubscriptionOptions,
     /// Its format does not tell one channel from another.
     pub(crate) one_channel: bool,
+    /// It is told who joins and leaves.
+    pub(crate) watches: bool,
 }
 
 /// A connection's hold on its session's key, until it is dropped.
@@ -153,6 +158,7 @@ impl Sessions {
         resumed: &Resumed,
         session: &mut Session,
         slot: Option<Slot>,
+        attendance: Option<&Arc<Attendance>>,
     ) -> Held {
         let key: Arc<str> = key.map_or_else(random_key, Into::into);
         session.set_key(Arc::clone(&key));
@@ -188,6 +194,7 @@ impl Sessions {
                 number: connection,
                 handle: session.handle(),
                 slot,
+                attendance: attendance.cloned(),
             },
             carries: None,
         });
@@ -197,7 +204,13 @@ impl Sessions {
         }
         drop(state);
         let (sessions, own_key) = (self.clone(), Arc::clone(&key));
-        session.observe_changes(move |channels| sessions.changed(&own_key, connection, channels));
+        let attendance = attendance.cloned();
+        session.observe_changes(move |channels| {
+            sessions.changed(&own_key, connection, channels);
+            if let Some(attendance) = &attendance {
+                attendance.follow(channels);
+            }
+        });
         Held {
             sessions: self.clone(),
             key,

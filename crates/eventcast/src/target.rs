@@ -14,6 +14,9 @@ pub(crate) enum Target {
     Channel(ChannelName),
     Events,
     History(ChannelName),
+    Presence(ChannelName),
+    /// The state of a session's member.
+    State(String),
     Health,
     Refresh(String),
     Request(String),
@@ -38,17 +41,20 @@ impl Target {
                     return Some(request_name(name).map(Self::Request));
                 }
                 if let Some(key) = path.strip_prefix(SESSIONS) {
-                    return Some(Ok(match key.strip_suffix("/refresh") {
-                        Some(key) => Self::Refresh(key.to_owned()),
-                        None => Self::Session(key.to_owned()),
+                    return Some(Ok(match key.split_once('/') {
+                        Some((key, "refresh")) => Self::Refresh(key.to_owned()),
+                        Some((key, "presence")) => Self::State(key.to_owned()),
+                        _ => Self::Session(key.to_owned()),
                     }));
                 }
                 let name = path.strip_prefix("/channels/")?;
                 // A name's own slashes may come as they are, and it may even end like this.
-                match name.strip_suffix("/history") {
-                    Some(name) if method != Method::POST => Some(channel(name).map(Self::History)),
-                    _ => Some(channel(name).map(Self::Channel)),
-                }
+                let is_post = method == Method::POST;
+                Some(match name.rsplit_once('/').filter(|_| !is_post) {
+                    Some((name, "history")) => channel(name).map(Self::History),
+                    Some((name, "presence")) => channel(name).map(Self::Presence),
+                    _ => channel(name).map(Self::Channel),
+                })
             }
         }
     }

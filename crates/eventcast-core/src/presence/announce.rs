@@ -25,6 +25,16 @@ pub(super) enum Change {
     Update(Option<Payload>),
 }
 
+impl Change {
+    fn key(&self) -> &'static str {
+        match self {
+            Self::Join(_) => "joins",
+            Self::Leave => "leaves",
+            Self::Update(_) => "updates",
+        }
+    }
+}
+
 impl Announcement {
     /// The event: with the counts alone if the changes do not fit.
     pub(super) fn event(&self, limit: usize) -> Event {
@@ -37,20 +47,15 @@ impl Announcement {
             .unwrap_or_else(|| self.counted());
         let payload = Payload::from_log(PayloadKind::Json, text.into());
         let event = Event::new(payload.unwrap_or_else(|| Payload::text("")));
-        let name = EventName::reserved(EventName::PRESENCE);
+        let name = EventName::presence();
         event.clone().named(name).unwrap_or(event)
     }
 
     fn told(&self, changes: &BTreeMap<MemberId, Change>) -> String {
         let mut text = self.head();
-        let kinds: [(&str, fn(&Change) -> bool); 3] = [
-            ("joins", |change| matches!(change, Change::Join(_))),
-            ("updates", |change| matches!(change, Change::Update(_))),
-            ("leaves", |change| matches!(change, Change::Leave)),
-        ];
-        for (key, is_kind) in kinds {
+        for key in ["joins", "updates", "leaves"] {
             let mut first = true;
-            for (member, change) in changes.iter().filter(|(_, change)| is_kind(change)) {
+            for (member, change) in changes.iter().filter(|(_, change)| change.key() == key) {
                 text.push_str(if first { ",\"" } else { "," });
                 if first {
                     text.push_str(key);

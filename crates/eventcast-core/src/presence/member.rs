@@ -58,6 +58,12 @@ impl Member {
     }
 }
 
+impl From<MemberId> for Member {
+    fn from(id: MemberId) -> Self {
+        Self { id, state: None }
+    }
+}
+
 /// A member that is on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

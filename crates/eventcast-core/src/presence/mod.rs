@@ -183,6 +183,10 @@ impl Presence {
     ///
     /// # Errors
     /// [`NameError`] when the name is not valid. A channel that nobody is on has an empty page.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a query is made for the call, as that of history"
+    )]
     pub fn members(
         &self,
         channel: impl TryInto<ChannelName, Error: Into<NameError>>,

@@ -19,6 +19,7 @@ pub(crate) enum Reply {
     Refreshed,
     Subscribed(Channels),
     Unsubscribed(Channels),
+    Updated,
 }
 
 /// What a session carries after a request.
@@ -53,6 +54,7 @@ impl Reply {
             Self::Refreshed => "refreshed",
             Self::Subscribed(_) => "subscribed",
             Self::Unsubscribed(_) => "unsubscribed",
+            Self::Updated => "updated",
         }
     }
 
@@ -66,7 +68,7 @@ impl Reply {
                     object.channels("channels", refusal.channels());
                 }
             }
-            Self::Pong | Self::Refreshed => {}
+            Self::Pong | Self::Refreshed | Self::Updated => {}
             Self::Published(position) => object.position("id", Some(*position)),
             Self::Subscribed(set) | Self::Unsubscribed(set) => {
                 object.channels("channels", &set.channels);

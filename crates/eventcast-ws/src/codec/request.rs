@@ -23,11 +23,25 @@ pub(crate) struct Request {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Ping,
-    Publish { channel: ChannelName, event: Event },
-    Refresh { token: String },
-    Request { name: String, payload: Payload },
+    Publish {
+        channel: ChannelName,
+        event: Event,
+    },
+    Refresh {
+        token: String,
+    },
+    Request {
+        name: String,
+        payload: Payload,
+    },
     Subscribe(Subscribe),
-    Unsubscribe { channels: Vec<ChannelSelector> },
+    Unsubscribe {
+        channels: Vec<ChannelSelector>,
+    },
+    Update {
+        channel: ChannelName,
+        state: Option<Payload>,
+    },
 }
 
 /// Channels to add to the session.
@@ -36,6 +50,9 @@ pub(crate) struct Subscribe {
     pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) start: Start,
     pub(crate) slow: SlowPolicy,
+    /// Whether it enters them, and is told who else does.
+    pub(crate) presence: bool,
+    pub(crate) state: Option<Payload>,
 }
 
 /// A request that is refused as it stands, with the reference to answer it by if that much could
@@ -118,6 +135,10 @@ struct Fields<'a> {
     event: Option<&'a RawValue>,
     #[serde(borrow)]
     encoding: Option<&'a RawValue>,
+    #[serde(borrow)]
+    presence: Option<&'a RawValue>,
+    #[serde(borrow)]
+    state: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     data: Option<&'a RawValue>,
 }
@@ -141,9 +162,15 @@ impl Fields<'_> {
                 channels: self.channels()?,
                 start: option("start", self.start)?,
                 slow: option("slow", self.slow)?,
+                presence: self.presence()?,
+                state: self.state()?,
             })),
             Some("unsubscribe") => Ok(Action::Unsubscribe {
                 channels: self.channels()?,
+            }),
+            Some("update") => Ok(Action::Update {
+                channel: self.channel()?,
+                state: self.state()?,
             }),
             Some(_) => Err(Refusal::bad_request("unknown `type`")),
             None => Err(Refusal::bad_request("`type` is missing")),
@@ -168,10 +195,35 @@ impl Fields<'_> {
             .map_err(Refusal::bad_channel)
     }
 
-    fn publish(&self) -> Result<Action, Refusal> {
+    fn channel(&self) -> Result<ChannelName, Refusal> {
         let channel = text("channel", self.channel)?
             .ok_or_else(|| Refusal::bad_request("`channel` is missing"))?;
-        let channel = ChannelName::new(&channel).map_err(Refusal::bad_channel)?;
+        ChannelName::new(&channel).map_err(Refusal::bad_channel)
+    }
+
+    fn presence(&self) -> Result<bool, Refusal> {
+        let given = self.presence.map(|json| serde_json::from_str(json.get()));
+        let given = given.transpose();
+        given
+            .map(Option::unwrap_or_default)
+            .map_err(|_| Refusal::bad_request("`presence` is true or false"))
+    }
+
+    /// A string is a text; `null` is none, as if it were absent.
+    fn state(&self) -> Result<Option<Payload>, Refusal> {
+        let Some(json) = self.state else {
+            return Ok(None);
+        };
+        if json.get().starts_with('"') {
+            return string("state", json).map(|text| Some(Payload::text(text)));
+        }
+        Payload::json_text(json.get())
+            .map(Some)
+            .map_err(|error| Refusal::bad_request(error.to_string()))
+    }
+
+    fn publish(&self) -> Result<Action, Refusal> {
+        let channel = self.channel()?;
         let mut event = Event::new(self.payload()?);
         if let Some(name) = text("event", self.event)? {
             let name = EventName::new(&name).map_err(Refusal::bad_event)?;

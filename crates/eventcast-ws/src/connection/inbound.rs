@@ -154,6 +154,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let reply = self.unsubscribe(&channels);
                 return self.reply(&reply, reference.as_ref());
             }
+            Action::Update { channel, state } => {
+                let reply = match handler.update(&channel, state) {
+                    Ok(()) => Reply::Updated,
+                    Err(refusal) => Reply::Error(refusal),
+                };
+                return self.reply(&reply, reference.as_ref());
+            }
             Action::Publish { channel, event } => {
                 Box::pin(async move { Outcome::Published(handler.publish(channel, event).await) })
             }
@@ -175,8 +182,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             channels,
             start,
             slow,
+            presence,
+            state,
         } = request;
-        let options = SubscriptionOptions::new().with_start(start).with_slow(slow);
+        let options = SubscriptionOptions::new()
+            .with_start(start)
+            .with_slow(slow)
+            .with_presence(presence);
+        if presence && let Err(refusal) = self.handler.enter(&channels, state) {
+            return Reply::Error(refusal);
+        }
         match self.session.subscribe_with(&channels, &options) {
             Ok(joined) => {
                 let pages = channels.into_iter().zip(joined.history);
@@ -186,7 +201,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     history: pages.filter(|_| start != Start::Live).collect(),
                 })
             }
-            Err(error) => Reply::Error(error.into()),
+            Err(error) => {
+                let carried = self.session.channels();
+                let missing = channels.into_iter().filter(|c| !carried.contains(c));
+                self.handler.leave(&missing.collect::<Vec<_>>());
+                Reply::Error(error.into())
+            }
         }
     }
 
@@ -194,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         for channel in channels {
             self.session.unsubscribe(channel.as_str());
         }
+        self.handler.leave(channels);
         Reply::Unsubscribed(Channels {
             channels: self.session.channels(),
             position: self.session.honoured_position(),

@@ -176,7 +176,11 @@ impl Permissions {
     /// Whether subscribing to all channels of the pattern is allowed.
     #[must_use]
     pub fn may_subscribe_pattern(&self, pattern: &ChannelPattern) -> bool {
-        let scope = self.scope(Action::Subscribe);
+        self.may_pattern(Action::Subscribe, pattern)
+    }
+
+    fn may_pattern(&self, action: Action, pattern: &ChannelPattern) -> bool {
+        let scope = self.scope(action);
         scope.is_some_and(|scope| scope.covers_pattern(pattern))
             && !self.has_lost(|| ChannelSelector::Pattern(pattern.clone()))
     }
@@ -188,9 +192,13 @@ impl Permissions {
     }
 
     pub(crate) fn may_select(&self, selector: &ChannelSelector) -> bool {
+        self.may_do(Action::Subscribe, selector)
+    }
+
+    pub(crate) fn may_do(&self, action: Action, selector: &ChannelSelector) -> bool {
         match selector {
-            ChannelSelector::Channel(channel) => self.may_subscribe(channel),
-            ChannelSelector::Pattern(pattern) => self.may_subscribe_pattern(pattern),
+            ChannelSelector::Channel(channel) => self.may(action, channel),
+            ChannelSelector::Pattern(pattern) => self.may_pattern(action, pattern),
         }
     }
 

@@ -11,11 +11,12 @@ use eventcast_sse::{SseConfig, SseFormat};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
-use crate::access::{Denied, Grant, Permissions};
+use crate::access::{Action, Denied, Grant, Permissions};
+use crate::attendance::{Attendance, may_watch, member_of};
 use crate::body::ResponseBody;
 use crate::disconnect::{Departure, DisconnectReason};
 use crate::problem::Problem;
-use crate::query::{Format, Query};
+use crate::query::{Format, PresenceMode, Query};
 use crate::registry::{Refused, Registered, Transport};
 use crate::server::Peer;
 use crate::service::Shared;
@@ -31,6 +32,12 @@ pub(crate) async fn subscribe(
     let permissions = &grant.permissions;
     if !query.channels.iter().all(|c| permissions.may_select(c)) {
         return Err(Denied::Forbidden.into());
+    }
+    if query.presence.is_some() && !may_watch(permissions, &query.channels) {
+        return Err(Denied::Forbidden.into());
+    }
+    if query.presence == Some(PresenceMode::Enter) {
+        member_of(&shared.config, permissions, query.member.as_deref())?;
     }
     let request = Request::from_parts(parts, ());
     let transport = negotiate::negotiate(&request, &query)?;
@@ -48,7 +55,7 @@ pub(crate) async fn subscribe(
     if request.method() == Method::HEAD {
         return Ok(head(transport));
     }
-    let mut session = open(shared, &query)?;
+    let mut session = open(shared, permissions, &query)?;
     if transport == Transport::Sse && session.is_finished() {
         // The one answer after which an EventSource does not come back.
         let mut response = Response::new(ResponseBody::full(""));
@@ -60,20 +67,31 @@ pub(crate) async fn subscribe(
         principal: permissions.principal().map(Into::into),
         options: options(&query),
         one_channel: transport == Transport::Sse && format == SseFormat::Plain,
+        watches: query.presence.is_some(),
     };
     let departure = departure(shared, transport, &request);
     let mut registered = register(shared, transport, &session, departure, &grant)?;
     let key = query.session.as_deref();
     let slot = registered.as_ref().map(Registered::slot);
-    let held = shared
-        .sessions
-        .hold(key, terms, &resumed, &mut session, slot);
+    let attendance = match &registered {
+        Some(registered) => attend(shared, registered, &query)?,
+        None => None,
+    };
+    let held = shared.sessions.hold(
+        key,
+        terms,
+        &resumed,
+        &mut session,
+        slot,
+        attendance.as_ref(),
+    );
     if let Some(registered) = &mut registered {
         registered.departure.set_session(held.key());
     }
     let hold = Hold {
         registered,
         _held: held,
+        _attendance: attendance,
     };
     match transport {
         Transport::Poll => Ok(poll(shared, session, hold, &query).await),
@@ -86,6 +104,17 @@ pub(crate) async fn subscribe(
 pub(crate) struct Hold {
     registered: Option<Registered>,
     _held: Held,
+    _attendance: Option<Arc<Attendance>>,
+}
+
+/// Enters the session's channels, if its request asks for that.
+fn attend(
+    shared: &Shared,
+    registered: &Registered,
+    query: &Query,
+) -> Result<Option<Arc<Attendance>>, Problem> {
+    let presence = shared.hub.presence();
+    Attendance::of_query(presence, &shared.config, &registered.permissions, query)
 }
 
 /// What a session carries that comes back with its key, or what the request names.
@@ -210,10 +239,14 @@ fn sse_format(query: &Query, named_one: bool) -> SseFormat {
     }
 }
 
-fn open(shared: &Shared, query: &Query) -> Result<Session, Problem> {
-    let mut builder = shared.hub.session().options(options(query));
+fn open(shared: &Shared, permissions: &Permissions, query: &Query) -> Result<Session, Problem> {
+    let mut builder = shared.hub.session();
+    let options = options(query);
     for channel in &query.channels {
-        builder = builder.channel(channel);
+        // Those are checked that the request names; a session that comes back may have more.
+        let watches = query.presence.is_some() && permissions.may_do(Action::Presence, channel);
+        let options = options.clone().with_presence(watches);
+        builder = builder.options(options).channel(channel);
     }
     if let Some(id) = &query.last_event_id {
         builder = builder.resume(id);

@@ -6,7 +6,7 @@ use eventcast_ws::{Mode, UpgradeError, WsConfig};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 
-use super::{departure, open, register};
+use super::{attend, departure, open, register};
 use crate::access::Grant;
 use crate::body::ResponseBody;
 use crate::client::Client;
@@ -33,10 +33,11 @@ pub(super) fn answer(
             "plain mode cannot subscribe later: name at least one channel",
         ));
     }
-    let session = open(shared, query)?;
+    let session = open(shared, &grant.permissions, query)?;
     let departure = departure(shared, Transport::WebSocket, &request);
     let registered = register(shared, Transport::WebSocket, &session, departure, grant)?;
     let mut registered = registered.ok_or_else(|| shared.unavailable())?;
+    let attendance = attend(shared, &registered, query)?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
@@ -50,6 +51,8 @@ pub(super) fn answer(
         grant.address,
         &session,
         &registered,
+        attendance,
+        query.member.clone(),
         request,
     ));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
