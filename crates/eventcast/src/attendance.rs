@@ -71,12 +71,13 @@ impl Attendance {
         config: &ServiceConfig,
         permissions: &Current,
         query: &Query,
+        follows: bool,
     ) -> Result<Option<Arc<Self>>, Problem> {
         if query.presence != Some(PresenceMode::Enter) {
             return Ok(None);
         }
         let member = member_of(config, &permissions.get(), query.member.as_deref())?;
-        let own = Self::new(presence, member, permissions.clone(), true);
+        let own = Self::new(presence, member, permissions.clone(), follows);
         own.enter(&query.channels, query.state.as_ref())?;
         Ok(Some(own))
     }

@@ -63,6 +63,13 @@ impl Client {
         }
     }
 
+    /// Its session carries these channels now.
+    pub(crate) fn follow(&self, channels: &[ChannelSelector]) {
+        if let Some(attendance) = self.attendance.get() {
+            attendance.follow(channels);
+        }
+    }
+
     /// What it may do, unless it, or its principal, has done too much.
     fn write(&self) -> Result<Permissions, Refusal> {
         let permissions = self.permissions.get();

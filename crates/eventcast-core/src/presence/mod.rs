@@ -52,7 +52,8 @@ pub use member::{Member, NodeId, Occupancy, PresencePage, PresenceQuery, Present
 ///  "incomplete"?:true}
 /// ```
 ///
-/// `members` and `connections` are how many there are now. `incomplete` says that changes are not
+/// `members` and `connections` are how many there are now; a change of connections alone is not
+/// told. `incomplete` says that changes are not
 /// told one by one: there are too many of them, or of members. `revision` goes up from event to
 /// event and `previous` is that of the channel's event before, 0 when nobody was there; so who keeps
 /// a list and finds that one is missing, or incomplete, reads the [members](Self::members) again.

@@ -22,7 +22,8 @@ pub(super) struct Room {
     /// More were touched than are told.
     overflowed: bool,
     pub(super) is_dirty: bool,
-    told: Occupancy,
+    /// How many members were told of.
+    told: usize,
     told_at: u64,
     pub(super) revision: u64,
 }
@@ -169,9 +170,8 @@ impl Room {
     ) -> Option<Announcement> {
         self.is_dirty = false;
         let touched = std::mem::take(&mut self.touched);
-        let is_large = self.members.len().max(self.told.members) > max_announced;
-        let overflowed = std::mem::take(&mut self.overflowed) || (is_large && !touched.is_empty());
-        let changes = (!overflowed).then(|| {
+        let overflowed = std::mem::take(&mut self.overflowed);
+        let mut changes = (!overflowed).then(|| {
             let changed = touched.into_iter().filter_map(|(member, told)| {
                 let present = self.members.get(&member).map(|e| &newest(e).state);
                 let change = match (told, present) {
@@ -184,13 +184,16 @@ impl Room {
             });
             changed.collect::<BTreeMap<_, _>>()
         });
-        let occupancy = self.occupancy();
-        let is_quiet = changes.as_ref().is_some_and(BTreeMap::is_empty);
-        if is_quiet && occupancy == self.told {
+        // Of connections alone nothing is told: who polls has another one each time he is told.
+        if changes.as_ref().is_some_and(BTreeMap::is_empty) {
             return None;
         }
+        let occupancy = self.occupancy();
+        if occupancy.members.max(self.told) > max_announced {
+            changes = None;
+        }
         let previous = std::mem::replace(&mut self.revision, revision);
-        (self.told, self.told_at) = (occupancy, now);
+        (self.told, self.told_at) = (occupancy.members, now);
         Some(Announcement {
             node,
             revision,

@@ -164,7 +164,6 @@ fn several_connections_are_one_member() {
         [
             r#""members":1,"connections":1,"joins":[{"member":"ann"}]}"#,
             r#""members":1,"connections":2,"updates":[{"member":"ann","state":"typing"}]}"#,
-            r#""members":1,"connections":1}"#,
             r#""members":0,"connections":0,"leaves":[{"member":"ann"}]}"#,
         ]
     );

@@ -74,7 +74,7 @@ pub(crate) async fn subscribe(
     let key = query.session.as_deref();
     let slot = registered.as_ref().map(Registered::slot);
     let attendance = match &registered {
-        Some(registered) => attend(shared, registered, &query)?,
+        Some(registered) => attend(shared, registered, &query, true)?,
         None => None,
     };
     let held = shared.sessions.hold(
@@ -107,14 +107,22 @@ pub(crate) struct Hold {
     _attendance: Option<Arc<Attendance>>,
 }
 
-/// Enters the session's channels, if its request asks for that.
+/// Enters the session's channels, if its request asks for that; and those that it takes up later,
+/// if they follow.
 fn attend(
     shared: &Shared,
     registered: &Registered,
     query: &Query,
+    follows: bool,
 ) -> Result<Option<Arc<Attendance>>, Problem> {
     let presence = shared.hub.presence();
-    Attendance::of_query(presence, &shared.config, &registered.permissions, query)
+    Attendance::of_query(
+        presence,
+        &shared.config,
+        &registered.permissions,
+        query,
+        follows,
+    )
 }
 
 /// What a session carries that comes back with its key, or what the request names.

@@ -33,11 +33,11 @@ pub(super) fn answer(
             "plain mode cannot subscribe later: name at least one channel",
         ));
     }
-    let session = open(shared, &grant.permissions, query)?;
+    let mut session = open(shared, &grant.permissions, query)?;
     let departure = departure(shared, Transport::WebSocket, &request);
     let registered = register(shared, Transport::WebSocket, &session, departure, grant)?;
     let mut registered = registered.ok_or_else(|| shared.unavailable())?;
-    let attendance = attend(shared, &registered, query)?;
+    let attendance = attend(shared, &registered, query, false)?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
         .with_dead_after(shared.config.heartbeat.saturating_mul(5) / 2)
@@ -55,6 +55,8 @@ pub(super) fn answer(
         query.member.clone(),
         request,
     ));
+    let follower = Arc::clone(&client);
+    session.observe_changes(move |channels| follower.follow(channels));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
     tokio::spawn(async move {
         registered.departure.tell_websocket(connection.await);
