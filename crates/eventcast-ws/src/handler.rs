@@ -89,6 +89,15 @@ pub trait ClientHandler: Send + Sync + 'static {
         Err(no_presence())
     }
 
+    /// The same for a client that does not say whether it subscribes with presence. Returns whether
+    /// it is told who joins and leaves; by default it is not.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    fn may_enter(&self, _channels: &[ChannelSelector]) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
     /// The session does not carry these channels any more, or not after all.
     fn leave(&self, _channels: &[ChannelSelector]) {}
 

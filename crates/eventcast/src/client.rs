@@ -15,6 +15,7 @@ use crate::access::{Action, Current, Permissions};
 use crate::address::ClientAddress;
 use crate::attendance::{Attendance, may_watch, member_of};
 use crate::limits::{Limit, Rate};
+use crate::query::{PresenceMode, Query};
 use crate::refresh::narrow;
 use crate::registry::{Registered, Slot};
 use crate::request::{ClientRequest, ask, no_handler};
@@ -35,6 +36,8 @@ pub(crate) struct Client {
     attendance: OnceLock<Arc<Attendance>>,
     /// What it calls itself.
     member: Option<Box<str>>,
+    /// What its URL asks for.
+    presence: Option<PresenceMode>,
 }
 
 impl Client {
@@ -44,7 +47,7 @@ impl Client {
         session: &Session,
         registered: &Registered,
         attendance: Option<Arc<Attendance>>,
-        member: Option<String>,
+        query: &Query,
         handshake: Request<()>,
     ) -> Self {
         let answers = shared.config.request_handler.is_some();
@@ -59,7 +62,8 @@ impl Client {
             http: (answers || expires).then(|| Box::new(handshake.into_parts().0)),
             rate: OnceLock::new(),
             attendance: attendance.map(OnceLock::from).unwrap_or_default(),
-            member: member.map(String::into_boxed_str),
+            member: query.member.as_deref().map(Into::into),
+            presence: query.presence,
         }
     }
 
@@ -124,6 +128,21 @@ impl ClientHandler for Client {
             Some(attendance) => Ok(attendance.enter(channels, state.as_ref())?),
             None => Ok(()),
         }
+    }
+
+    fn may_enter(&self, channels: &[ChannelSelector]) -> Result<bool, Refusal> {
+        let Some(mode) = self.presence else {
+            return Ok(false);
+        };
+        if !may_watch(&self.permissions.get(), channels) {
+            return Ok(false);
+        }
+        if mode == PresenceMode::Enter
+            && let Some(attendance) = self.attendance.get()
+        {
+            attendance.enter(channels, None)?;
+        }
+        Ok(true)
     }
 
     fn leave(&self, channels: &[ChannelSelector]) {

@@ -177,6 +177,24 @@ async fn a_websocket_enters_updates_and_leaves_by_its_word() {
 }
 
 #[tokio::test]
+async fn a_websockets_url_says_how_it_subscribes() {
+    let server = server(LONG).await;
+    let target = "/events?channel=room&presence";
+    let mut ann = WebSocket::open_with(&server, target, &user("ann")).await;
+    ann.message("open").await;
+    ann.message("ephemeral").await;
+    ann.send(r#"{"type":"subscribe","channels":["b"]}"#).await;
+    ann.message("subscribed").await;
+    assert_eq!(ann.message("ephemeral").await["channel"], "b");
+    ann.send(r#"{"type":"subscribe","channels":["c"],"presence":false}"#)
+        .await;
+    ann.message("subscribed").await;
+    let presence = server.hub.presence();
+    assert_eq!(presence.occupancy("b").unwrap().members, 1);
+    assert_eq!(presence.occupancy("c").unwrap().members, 0);
+}
+
+#[tokio::test]
 async fn a_streams_state_and_channels_change_over_its_key() {
     let server = server(LONG).await;
     let mut watch = watch(&server).await;

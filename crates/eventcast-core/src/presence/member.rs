@@ -120,6 +120,18 @@ impl PresenceQuery {
         self.limit = limit.clamp(1, Self::MAX_LIMIT);
         self
     }
+
+    /// After which id.
+    #[must_use]
+    pub fn position(&self) -> Option<&MemberId> {
+        self.after.as_ref()
+    }
+
+    /// At most how many.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
 }
 
 impl Default for PresenceQuery {

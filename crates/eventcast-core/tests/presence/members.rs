@@ -228,10 +228,7 @@ fn a_crowd_is_told_by_its_number() {
             r#""members":101,"connections":101,"incomplete":true}"#,
             r#""members":102,"connections":102,"incomplete":true}"#,
             r#""members":103,"connections":103,"incomplete":true}"#,
-        ][..]
-            .iter()
-            .copied()
-            .collect::<Vec<_>>()
+        ]
     );
     drop(crowd);
 }

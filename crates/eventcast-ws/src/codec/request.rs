@@ -50,8 +50,8 @@ pub(crate) struct Subscribe {
     pub(crate) channels: Vec<ChannelSelector>,
     pub(crate) start: Start,
     pub(crate) slow: SlowPolicy,
-    /// Whether it enters them, and is told who else does.
-    pub(crate) presence: bool,
+    /// Whether it enters them, and is told who else does, if it says so.
+    pub(crate) presence: Option<bool>,
     pub(crate) state: Option<Payload>,
 }
 
@@ -201,11 +201,10 @@ impl Fields<'_> {
         ChannelName::new(&channel).map_err(Refusal::bad_channel)
     }
 
-    fn presence(&self) -> Result<bool, Refusal> {
+    fn presence(&self) -> Result<Option<bool>, Refusal> {
         let given = self.presence.map(|json| serde_json::from_str(json.get()));
-        let given = given.transpose();
         given
-            .map(Option::unwrap_or_default)
+            .transpose()
             .map_err(|_| Refusal::bad_request("`presence` is true or false"))
     }
 

@@ -185,13 +185,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             presence,
             state,
         } = request;
+        let entered = match presence {
+            Some(true) => self.handler.enter(&channels, state).map(|()| true),
+            Some(false) => Ok(false),
+            None => self.handler.may_enter(&channels),
+        };
+        let told = match entered {
+            Ok(told) => told,
+            Err(refusal) => return Reply::Error(refusal),
+        };
         let options = SubscriptionOptions::new()
             .with_start(start)
             .with_slow(slow)
-            .with_presence(presence);
-        if presence && let Err(refusal) = self.handler.enter(&channels, state) {
-            return Reply::Error(refusal);
-        }
+            .with_presence(told);
         match self.session.subscribe_with(&channels, &options) {
             Ok(joined) => {
                 let pages = channels.into_iter().zip(joined.history);

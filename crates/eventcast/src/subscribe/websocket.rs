@@ -52,7 +52,7 @@ pub(super) fn answer(
         &session,
         &registered,
         attendance,
-        query.member.clone(),
+        query,
         request,
     ));
     let follower = Arc::clone(&client);
