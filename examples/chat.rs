@@ -5,34 +5,27 @@
 //! ```text
 //! cargo run --example chat
 //! curl -d hello 'http://127.0.0.1:PORT/requests/say?name=ann'
-//! curl -N 'http://127.0.0.1:PORT/events?channel=chat&channel=chat/people&start=last:50&slow=conflate'
+//! curl -N 'http://127.0.0.1:PORT/events?channel=chat&presence&member=ann&start=last:50'
+//! curl 'http://127.0.0.1:PORT/channels/chat/presence'
 //! ```
 //! or open the address in two windows.
 //!
 //! Names are what people say they are; `axum_app` has a login.
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use eventcast::{
-    ClientRequest, ErrorCode, Event, EventService, Hub, HubConfig, Payload, Refusal,
-    RequestHandler, Retention, Server, ServiceConfig,
+    Action, ClientRequest, Denied, ErrorCode, Event, EventService, Hub, HubConfig, Payload,
+    Permissions, PresenceConfig, Refusal, RequestHandler, Scope, Server, ServiceConfig,
 };
 use eventcast_examples::{ctrl_c, not_found, page};
-use tokio::time::Instant;
-
-/// A client says that it is here every ten seconds; one that vanished is struck off after two more.
-const ABSENT: Duration = Duration::from_secs(30);
-const MOST_PEOPLE: usize = 500;
+use http::request::Parts;
 
 #[derive(Clone)]
 struct Chat {
     hub: Hub,
-    /// By the key of each page's session: the name, and when it was last heard of.
-    people: Arc<Mutex<BTreeMap<String, (String, Instant)>>>,
 }
 
 #[async_trait]
@@ -56,7 +49,6 @@ impl RequestHandler for Chat {
                     .map_err(unavailable)?;
                 Ok(())
             }
-            "here" if text.len() <= 64 => self.here(text, name),
             _ => return Err(not_found()),
         }?;
         Ok(Payload::text("ok"))
@@ -64,39 +56,6 @@ impl RequestHandler for Chat {
 }
 
 impl Chat {
-    fn here(&self, session: &str, name: &str) -> Result<(), Refusal> {
-        let now = Instant::now();
-        self.change(|people| {
-            people.retain(|_, (_, heard)| now.duration_since(*heard) < ABSENT);
-            if people.len() < MOST_PEOPLE || people.contains_key(session) {
-                people.insert(session.to_owned(), (name.to_owned(), now));
-            }
-        })
-    }
-
-    /// Tells everybody who is there, if that has changed. With its key, and retained once, the list
-    /// is state: whoever comes has the newest, and has lost nothing by not having the others.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<String, (String, Instant)>),
-    ) -> Result<(), Refusal> {
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = names(&people);
-        change(&mut people);
-        let after = names(&people);
-        if before == after {
-            return Ok(());
-        }
-        let event = Event::json(&after).expect("names are JSON");
-        let event = event
-            .named("people")
-            .and_then(|event| event.keyed("people"));
-        let published = self
-            .hub
-            .try_publish("chat/people", event.expect("valid names"));
-        published.map(drop).map_err(unavailable)
-    }
-
     fn publish(&self, event: &str, message: (&str, &str)) -> Result<(), Refusal> {
         let message = Event::json(&message).expect("two texts are JSON");
         let message = message.named(event).expect("a valid name");
@@ -105,13 +64,6 @@ impl Chat {
             .map(drop)
             .map_err(unavailable)
     }
-}
-
-fn names(people: &BTreeMap<String, (String, Instant)>) -> Vec<String> {
-    let mut names: Vec<_> = people.values().map(|(name, _)| name.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 fn unavailable(error: eventcast::PublishError) -> Refusal {
@@ -126,27 +78,25 @@ fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
     ((1..=40).contains(&value.len()) && is_plain).then_some(value)
 }
 
+/// Everybody may read, and see who is there, on the one channel.
+fn everybody(_: &Parts) -> Result<Permissions, Denied> {
+    let chat = || Scope::channels(|name| name.as_str() == "chat");
+    Ok(Permissions::none()
+        .allow(Action::Subscribe, chat())
+        .allow(Action::History, chat())
+        .allow(Action::Presence, chat()))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let one = Retention::new()
-        .with_count(1)
-        .with_age(Duration::from_secs(86_400));
-    let hub = Hub::with_config(HubConfig::new().with_retention_for("chat/people", one));
-    let chat = Chat {
-        hub: hub.clone(),
-        people: Arc::default(),
-    };
-    let leaving = chat.clone();
+    // A page that was cut is back after three seconds at most.
+    let presence = PresenceConfig::new().with_leave_grace(Duration::from_secs(4));
+    let hub = Hub::with_config(HubConfig::new().with_presence(presence));
     let config = ServiceConfig::new()
         .with_fallback(page(include_str!("pages/chat.html")))
-        .with_request_handler(chat)
-        // A closed tab is told at once.
-        .with_on_disconnect(move |gone| {
-            if let Some(session) = &gone.session {
-                // A hub that takes no events has told whoever published.
-                let _ = leaving.change(|people| drop(people.remove(&**session)));
-            }
-        });
+        .with_request_handler(Chat { hub: hub.clone() })
+        .with_authenticator(everybody)
+        .with_named_members(true);
     let server = Server::bind("127.0.0.1:0", EventService::new(hub, config)).await?;
     println!("http://{}/", server.local_addr());
     server.run(ctrl_c()).await;

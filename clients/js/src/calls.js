@@ -112,6 +112,18 @@ export async function request(driver, name, data = null, { encoding, signal }) {
   return http(driver, "POST", `requests/${encodeURIComponent(name)}`, {}, init, payload);
 }
 
+/** A page of who is on a channel; with `count`, how many. */
+export const presence = (driver, channel, { signal, ...params }) =>
+  http(driver, "GET", `channels/${encodeURIComponent(channel)}/presence`, params, { signal });
+
+/** What this client's member says of itself; nothing takes it away. */
+export async function update(driver, channel, state) {
+  const link = await whenOpen(driver);
+  if (link.send) return ask(link, { type: "update", channel, state });
+  const { type, body } = state === undefined ? { type: "text/plain", body: "" } : encodeBody(state);
+  return http(driver, "POST", `sessions/${link.key}/presence`, { channel }, { headers: { "content-type": type }, body });
+}
+
 /** Brings new credentials before the old ones expire, without a cut. */
 export async function refresh(driver) {
   const { link, requests } = driver;

@@ -1,6 +1,6 @@
 // A client that can be iterated, and asks the server for something.
 
-import { ask, publish, refresh, request, subscribe, unsubscribe } from "./calls.js";
+import { ask, presence, publish, refresh, request, subscribe, unsubscribe, update } from "./calls.js";
 import { EventCast as Core, driverOf } from "./core.js";
 import { encode } from "./payloads.js";
 import { Queue } from "./queue.js";
@@ -40,6 +40,12 @@ export class EventCast extends Core {
 
   /** Publishes by POST; a retry stores nothing twice. */
   publish(channel, data, options = {}) { return publish(driverOf(this), channel, data, options); }
+
+  /** Who is on a channel, or how many. */
+  presence(channel, options = {}) { return presence(driverOf(this), channel, options); }
+
+  /** Sets the state of this client's member on a channel that its URL has it enter. */
+  async update(channel, state) { await update(driverOf(this), channel, state); }
 
   /** Brings new credentials, asked of `token`, before the old ones expire. */
   refresh() { return refresh(driverOf(this)); }

@@ -54,5 +54,5 @@ export function blockParser(limit) {
 function toMessage({ event = "", data, id, retry }) {
   if (data === undefined) return id && { type: "position", id };
   const message = JSON.parse(data);
-  return event.startsWith("eventcast.") ? { ...message, type: event.slice(10), id, retry: retry && +retry } : message;
+  return event.startsWith("eventcast.") && message.type !== "ephemeral" ? { ...message, type: event.slice(10), id, retry: retry && +retry } : message;
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{ChannelSelector, EventName, Position, SlowPolicy, Start};
+use eventcast_core::{ChannelSelector, EventName, Payload, Position, SlowPolicy, Start};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
@@ -118,6 +118,18 @@ impl ClientBuilder {
     /// a name. What has another name is no loss; ephemeral events come all the same.
     pub fn event(mut self, name: &EventName) -> Self {
         self.target.add("event", name.as_str().to_owned());
+        self
+    }
+
+    /// Enters every channel, with this state if there is one, and is told who joins and leaves, by
+    /// [ephemeral events](crate::Ephemeral) of the name
+    /// [`EventName::PRESENCE`](eventcast_core::EventName::PRESENCE). The member is whose the
+    /// credentials are.
+    pub fn presence(mut self, state: Option<&Payload>) -> Self {
+        self.target.set("presence", "1".to_owned());
+        if let Some(state) = state.and_then(Payload::as_str) {
+            self.target.set("state", state.to_owned());
+        }
         self
     }
 

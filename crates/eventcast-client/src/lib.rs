@@ -29,7 +29,7 @@ pub use client::Client;
 pub use delivery::{Completed, Delivery, Ephemeral, Event, Gap, Loss};
 pub use dial::Io;
 pub use error::{BoxError, BuildError, ClientError, Interruption, RequestError};
-pub use handle::{Handle, HistoryPage, Subscribed};
+pub use handle::{Handle, HistoryPage, PresencePage, Present, Subscribed};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use rustls;

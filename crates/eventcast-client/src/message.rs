@@ -168,7 +168,8 @@ impl Message {
     ) -> Result<Self, Interruption> {
         let kind = match kind {
             "open" => Kind::Open(parse(text)?),
-            "ephemeral" => {
+            // As an event stream names it.
+            "ephemeral" | "presence" => {
                 let (channel, name, payload) = envelope(text)?;
                 Kind::Deliver(Delivery::Ephemeral(Ephemeral {
                     channel,
@@ -205,7 +206,7 @@ impl Message {
             "end" | "closed" => Kind::End {
                 reason: shortened(parse::<EndBody>(text)?.reason),
             },
-            "subscribed" | "unsubscribed" | "refreshed" => match reference {
+            "subscribed" | "unsubscribed" | "updated" | "refreshed" => match reference {
                 Some(reference) => Kind::Answer(reference, Answer::Done(parse(text)?)),
                 None => Kind::Position,
             },
@@ -237,8 +238,12 @@ fn envelope(text: &str) -> Result<(ChannelName, Option<EventName>, Payload), Int
         Some("base64") => Payload::binary(STANDARD.decode(text(raw)?).map_err(garbled)?),
         Some(_) => return Err(garbled("an unknown encoding")),
     };
-    let name = envelope.event.as_deref().map(EventName::new).transpose();
-    Ok((channel(&envelope.channel)?, name.map_err(garbled)?, payload))
+    let name = match envelope.event.as_deref() {
+        Some(EventName::PRESENCE) => Some(EventName::presence()),
+        Some(name) => Some(EventName::new(name).map_err(garbled)?),
+        None => None,
+    };
+    Ok((channel(&envelope.channel)?, name, payload))
 }
 
 pub(crate) fn position(id: &str) -> Result<Position, Interruption> {

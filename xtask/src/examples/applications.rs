@@ -95,25 +95,22 @@ pub(super) fn chat(running: &mut Running) -> Result {
     let url = listening(running, &["http"])?;
     has_page(&url)?;
     let join = |name: &str| -> Result<_> {
-        let session = format!("a-key-that-nobody-guesses-{name}");
-        let query = "channel=chat&channel=chat/people&start=last:50&slow=conflate";
-        let target = format!("/events?{query}&session={session}");
+        let target = format!("/events?channel=chat&presence&member={name}&start=last:50");
         let mut stream = event_stream(&url.with_target(&target))?;
         stream.wait_for("event: eventcast.open")?;
-        ask(&url, &format!("here?name={name}"), &session)?;
         Ok(stream)
     };
     let mut ann = join("ann")?;
-    ann.wait_for("\"data\":[\"ann\"]")?;
+    ann.wait_for("\"joins\":[{\"member\":\"ann\"}]")?;
     let bob = join("bob")?;
-    ann.wait_for("\"data\":[\"ann\",\"bob\"]")?;
+    ann.wait_for("\"joins\":[{\"member\":\"bob\"}]")?;
     ask(&url, "type?name=bob", "")?;
     ann.wait_for("event: typing\n")?;
     ask(&url, "say?name=bob", "hello")?;
-    ann.wait_for("\"data\":[\"bob\",\"hello\"]")?;
+    ann.wait_for("data: [\"bob\",\"hello\"]")?;
     ann.take();
     drop(bob);
-    ann.wait_for("\"data\":[\"ann\"]")?;
+    ann.wait_for("\"leaves\":[{\"member\":\"bob\"}]")?;
     Ok(())
 }
 

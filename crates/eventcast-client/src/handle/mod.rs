@@ -3,9 +3,11 @@
 mod change;
 mod history;
 mod post;
+mod presence;
 mod refresh;
 
 pub use history::{HistoryPage, Subscribed};
+pub use presence::{PresencePage, Present};
 
 use std::fmt;
 
