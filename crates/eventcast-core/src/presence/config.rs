@@ -81,7 +81,7 @@ impl PresenceConfig {
     }
 
     /// What all members together may be charged for, in bytes, those of other nodes included; 128
-    /// MiB by default. A connection of a member is charged 320 bytes, its id and its state. As much
+    /// MiB by default. A connection of a member is charged 420 bytes, its id and its state. As much
     /// again may be held for messages of other nodes that wait for an earlier one.
     pub fn with_max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;

@@ -307,7 +307,7 @@ fn everything_is_bounded() {
         .with_max_channels(2)
         .with_max_connections_per_channel(3)
         .with_max_state(10)
-        .with_max_bytes(2_000);
+        .with_max_bytes(3_000);
     let node = Node::new(config);
     let presence = node.hub.presence();
     let enter = |channel: &str, id: &str| presence.enter(channel, member(id));
@@ -335,7 +335,7 @@ fn everything_is_bounded() {
     let _fifth = enter("other", "b").unwrap();
     let _sixth = enter("other", "c").unwrap();
     let bytes = presence.stats().bytes;
-    assert!(bytes <= 2_000, "{bytes}");
+    assert!(bytes <= 3_000, "{bytes}");
     other.leave();
     presence.maintain();
     let _again = enter("other", "a").unwrap();
@@ -347,11 +347,11 @@ fn everything_is_bounded() {
 
 #[test]
 fn bytes_are_bounded() {
-    let node = Node::new(PresenceConfig::new().with_max_bytes(700));
+    let node = Node::new(PresenceConfig::new().with_max_bytes(900));
     let presence = node.hub.presence();
     let ann = presence.enter("room", member("ann")).unwrap();
     let _bob = presence.enter("room", member("bob")).unwrap();
-    let full = PresenceError::Full { limit: 700 };
+    let full = PresenceError::Full { limit: 900 };
     assert_eq!(presence.enter("room", member("cat")).unwrap_err(), full);
     assert_eq!(ann.update(state(&"x".repeat(100))).unwrap_err(), full);
     ann.update(state("x")).unwrap();
