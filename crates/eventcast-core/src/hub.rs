@@ -12,8 +12,10 @@ use crate::history::{HistoryPage, HistoryQuery};
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::{ChannelName, NameError};
+use crate::observer::Observer;
 use crate::selector::ChannelSelector;
 use crate::session::{Session, SessionBuilder};
+use crate::stored::Timestamp;
 
 /// Publishes events and hands them to sessions: exactly one totally ordered log over all its
 /// channels.
@@ -216,15 +218,38 @@ impl Hub {
     pub fn stats(&self) -> HubStats {
         self.log.stats()
     }
+
+    /// The time by the hub's [clock](HubConfig::with_clock), which its events' times are by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.log.config.clock.now()
+    }
+
+    /// Has an observer told what the hub does from now on, beside
+    /// [the one of its settings](HubConfig::with_observer). There can be one; `false` when there is
+    /// one already, which stays.
+    pub fn observe(&self, observer: impl Observer) -> bool {
+        self.log.observer.set(Arc::new(observer)).is_ok()
+    }
 }
+
 /// What a hub holds; see [`Hub::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubStats {
     /// Channels that have a subscriber or retain an event, or did so lately.
     pub channels: usize,
+    /// Events that are retained, of all channels together.
+    pub retained_events: usize,
     /// What the retained events are charged for, in bytes.
     pub retained_bytes: u64,
+    /// How many channels there may be ([`HubConfig::with_max_channels`]).
+    pub max_channels: usize,
+    /// How much retained events may be charged for ([`HubConfig::with_max_bytes`]), in bytes.
+    pub max_bytes: u64,
+    /// The sequence below which a resume may find a gap that nobody can account for exactly: the
+    /// highest that was forgotten together with its channel.
+    pub floor: u64,
     /// Events published since the hub was made.
     pub published: u64,
 }

@@ -16,6 +16,7 @@ mod format;
 mod history;
 mod hub;
 mod id;
+mod inspect;
 mod linger;
 mod log;
 mod name;
@@ -55,6 +56,7 @@ pub use format::{Format, FormatId};
 pub use history::{HistoryPage, HistoryQuery};
 pub use hub::{Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
+pub use inspect::ChannelStats;
 pub use linger::Linger;
 pub use name::{ChannelName, EventName, Key, MemberId, NameError};
 pub use observer::Observer;
@@ -67,7 +69,7 @@ pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{
     BatchLimits, ChangeError, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle,
-    SlowPolicy, Start, SubscriptionOptions,
+    SessionProgress, SlowPolicy, Start, SubscriptionOptions,
 };
 pub use stored::{StoredEvent, Timestamp};
 pub use time::{Clock, Sleep, SystemClock, Timer};

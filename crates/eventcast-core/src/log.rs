@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::HubConfig;
 use crate::hub::HubStats;
 use crate::id::{Epoch, Position};
+use crate::inspect::Retained;
 use crate::name::ChannelName;
 use crate::presence;
+use crate::observer::Observer;
 use crate::ring::{Completion, Dead, Floor, Ring, RingState};
 use crate::sequencer::Sequencer;
 use crate::shard::Shard;
@@ -30,6 +32,9 @@ pub(crate) struct Log {
     hasher: RandomState,
     channels: AtomicUsize,
     pub(crate) charged: AtomicU64,
+    pub(crate) retained: Retained,
+    /// Told beside the one of the settings.
+    pub(crate) observer: OnceLock<Arc<dyn Observer>>,
     /// The highest trim mark of all channels that were forgotten.
     floor: AtomicU64,
     /// Until when events were published that were forgotten with their channels.
@@ -64,6 +69,8 @@ impl Log {
             hasher: RandomState::new(),
             channels: AtomicUsize::new(0),
             charged: AtomicU64::new(0),
+            retained: Retained::default(),
+            observer: OnceLock::new(),
             floor: AtomicU64::new(0),
             floor_time: AtomicU64::new(0),
             tombstones: Mutex::default(),
@@ -102,10 +109,39 @@ impl Log {
         self.next_floor.load(Ordering::Acquire)
     }
 
+    /// The channels whose names come after `after`, in the order of their names, at most `limit`.
+    /// They are asked for parts of the log one after the other, so that none is locked for long.
+    pub(crate) fn page_of_channels(
+        &self,
+        after: Option<&ChannelName>,
+        limit: usize,
+    ) -> BTreeMap<ChannelName, Arc<Ring>> {
+        let mut page = BTreeMap::new();
+        let from = after.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+        for map in &self.maps {
+            let map = map.lock();
+            for (name, ring) in map.sorted.range::<str, _>((from, Bound::Unbounded)) {
+                let is_full = page.len() >= limit;
+                if is_full && page.last_key_value().is_none_or(|(last, _)| name > last) {
+                    break;
+                }
+                page.insert(name.clone(), Arc::clone(ring));
+                if is_full {
+                    page.pop_last();
+                }
+            }
+        }
+        page
+    }
+
     pub(crate) fn stats(&self) -> HubStats {
         HubStats {
             channels: self.channels.load(Ordering::Relaxed),
+            retained_events: self.retained.count(),
             retained_bytes: self.charged.load(Ordering::Relaxed),
+            max_channels: self.config.max_channels,
+            max_bytes: self.config.max_bytes,
+            floor: self.floor.load(Ordering::Relaxed),
             published: self.committed(),
         }
     }
@@ -196,7 +232,9 @@ impl Log {
         rings.retain(|name, ring| {
             let mut state = ring.state.lock();
             state.ephemerals.clear();
+            let dropped = dead.len();
             let freed = state.trim(&ring.retention, now, &mut dead);
+            self.retained.change(0, dead.len() - dropped);
             self.charged.fetch_sub(freed, Ordering::Relaxed);
             if state.is_idle() {
                 self.next_floor

@@ -1,6 +1,11 @@
 //! What a hub does, told to somebody who counts it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::delivery::Delivery;
+use crate::id::Position;
+use crate::log::Log;
 use crate::name::ChannelName;
 
 /// Is told what a hub stores and what its sessions hand out: for metrics.
@@ -12,7 +17,8 @@ use crate::name::ChannelName;
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicUsize, Ordering};
-/// use eventcast_core::{ChannelName, Delivery, Event, Hub, HubConfig, Observer};
+/// use std::time::Duration;
+/// use eventcast_core::{ChannelName, Delivery, Event, Hub, HubConfig, Observer, Position};
 /// use futures_util::StreamExt;
 ///
 /// #[derive(Debug, Default)]
@@ -22,11 +28,11 @@ use crate::name::ChannelName;
 /// }
 ///
 /// impl Observer for Counts {
-///     fn published(&self, _channel: &ChannelName, events: usize) {
+///     fn published(&self, _channel: &ChannelName, events: usize, _took: Duration) {
 ///         self.stored.fetch_add(events, Ordering::Relaxed);
 ///     }
 ///
-///     fn delivered(&self, deliveries: &[Delivery], _live: bool) {
+///     fn delivered(&self, deliveries: &[Delivery], _began: Position) {
 ///         let events = deliveries.iter().filter(|d| matches!(d, Delivery::Event(_)));
 ///         self.delivered.fetch_add(events.count(), Ordering::Relaxed);
 ///     }
@@ -46,24 +52,49 @@ use crate::name::ChannelName;
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// So many events of one channel are in the log, or were already: a publish that repeats an
-    /// idempotency key counts, too. Subscribers are being woken.
-    fn published(&self, channel: &ChannelName, events: usize) {
-        let _ = (channel, events);
+    /// idempotency key counts, too. Subscribers are being woken. `took` is the time from the call
+    /// until then, by [`Clock::elapsed`](crate::Clock::elapsed).
+    fn published(&self, channel: &ChannelName, events: usize, took: Duration) {
+        let _ = (channel, events, took);
     }
 
-    /// A session hands these to its reader, at least one. `live` says that it had waited for them;
-    /// otherwise it replays, or has fallen behind.
-    fn delivered(&self, deliveries: &[Delivery], live: bool) {
-        let _ = (deliveries, live);
+    /// A session hands these to its reader, at least one. Events past `began` were published since
+    /// the session was opened; those before it are replayed.
+    fn delivered(&self, deliveries: &[Delivery], began: Position) {
+        let _ = (deliveries, began);
     }
 }
 
-impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
-    fn published(&self, channel: &ChannelName, events: usize) {
-        (**self).published(channel, events);
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn published(&self, channel: &ChannelName, events: usize, took: Duration) {
+        (**self).published(channel, events, took);
     }
 
-    fn delivered(&self, deliveries: &[Delivery], live: bool) {
-        (**self).delivered(deliveries, live);
+    fn delivered(&self, deliveries: &[Delivery], began: Position) {
+        (**self).delivered(deliveries, began);
+    }
+}
+
+/// When a publish began, where somebody wants to know.
+pub(crate) struct Began(Option<Duration>);
+
+impl Log {
+    /// The one of the settings, and the one that was added.
+    pub(crate) fn observers(&self) -> impl Iterator<Item = &Arc<dyn Observer>> {
+        self.config.observer.iter().chain(self.observer.get())
+    }
+
+    pub(crate) fn begin_publish(&self) -> Began {
+        let is_observed = self.observers().next().is_some();
+        Began(is_observed.then(|| self.config.clock.elapsed()))
+    }
+
+    pub(crate) fn end_publish(&self, began: &Began, channel: &ChannelName, events: usize) {
+        if let Began(Some(began)) = began {
+            let took = self.config.clock.elapsed().saturating_sub(*began);
+            for observer in self.observers() {
+                observer.published(channel, events, took);
+            }
+        }
     }
 }

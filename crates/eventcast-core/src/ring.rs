@@ -159,6 +159,16 @@ impl RingState {
         self.buffer.get(0)
     }
 
+    pub(crate) fn newest(&self) -> Option<Arc<StoredEvent>> {
+        let last = self.len().checked_sub(1)?;
+        self.buffer.get(last)
+    }
+
+    /// What its retained events are charged for.
+    pub(crate) fn charged(&self) -> u64 {
+        self.charged
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }
@@ -232,18 +242,18 @@ impl RingState {
         self.matched -= 1;
     }
 
-    /// Whether some session has the channel, by its name or by a pattern.
+    /// How many sessions have the channel, by its name or by a pattern.
+    pub(crate) fn readers(&self) -> usize {
+        self.subscribers + self.matched
+    }
+
     pub(crate) fn has_readers(&self) -> bool {
-        self.subscribers + self.matched > 0
+        self.readers() > 0
     }
 
     /// The last sequence that the channel was given.
     pub(crate) fn last(&self) -> u64 {
-        let newest = self
-            .len()
-            .checked_sub(1)
-            .and_then(|index| self.buffer.get(index));
-        newest
+        self.newest()
             .map_or(0, |event| event.sequence())
             .max(self.last_mark())
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::stored::Timestamp;
 
@@ -10,6 +11,13 @@ use crate::stored::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The time now. It may go back: the hub never lets publish times do so.
     fn now(&self) -> Timestamp;
+
+    /// The time since some moment of the clock's own, never going back and as fine as the clock has
+    /// it: for measuring how long something takes. By default it is [`now`](Self::now), in
+    /// milliseconds.
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now().as_millis())
+    }
 }
 
 /// The machine's wall clock.
@@ -24,6 +32,16 @@ impl Clock for SystemClock {
         )]
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
         Timestamp::from_millis(since.map_or(0, |since| since.as_millis() as u64))
+    }
+
+    fn elapsed(&self) -> Duration {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "this is the edge where real time enters"
+        )]
+        let now = Instant::now();
+        now.saturating_duration_since(*BEGAN.get_or_init(|| now))
     }
 }
 

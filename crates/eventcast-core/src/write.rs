@@ -133,6 +133,7 @@ impl Log {
         mut known: Option<Arc<Ring>>,
         what: &mut Write,
     ) -> Result<(Positions, Arc<Ring>), PublishError> {
+        let began = self.begin_publish();
         let now = self.config.clock.now();
         let mut dead = Dead::new();
         loop {
@@ -148,9 +149,7 @@ impl Log {
             let mut nudges = Nudges::new();
             if let Some(positions) = self.append(&ring, what, now, &mut nudges, &mut dead)? {
                 self.nudge(nudges);
-                if let Some(observer) = &self.config.observer {
-                    observer.published(name, positions.len());
-                }
+                self.end_publish(&began, name, positions.len());
                 return Ok((positions, ring));
             }
         }
@@ -181,7 +180,7 @@ impl Log {
             ephemeral: state.ephemerals.end(),
         };
         let mut positions = Positions::new();
-        let mut charged = 0;
+        let (mut charged, mut appended) = (0, 0);
         match what {
             Write::Events(events) => {
                 for mut event in events.drain(..) {
@@ -200,6 +199,7 @@ impl Log {
                     StoredEvent::place(&mut event, self.position(sequence), time);
                     positions.push(event.id());
                     charged += event.charge();
+                    appended += 1;
                     state.append(event);
                 }
             }
@@ -217,9 +217,11 @@ impl Log {
         if last < first {
             return Ok(Some(positions));
         }
+        let dropped = dead.len();
         let freed = state.trim(&ring.retention, sequencer.last_time(), dead);
         self.charged.fetch_add(charged, Ordering::Relaxed);
         self.charged.fetch_sub(freed, Ordering::Relaxed);
+        self.retained.change(appended, dead.len() - dropped);
         sequencer.index(ring, &mut state);
         // Before the sequences count as committed: see `Shard::dispatched`.
         self.announce(&mut state, announcement);
@@ -244,7 +246,9 @@ impl Log {
                 .oldest()
                 .is_some_and(|event| event.sequence() == sequence)
             {
+                let dropped = dead.len();
                 let freed = state.pop(dead);
+                self.retained.change(0, dead.len() - dropped);
                 self.charged.fetch_sub(freed, Ordering::Relaxed);
             }
             sequencer.index(&ring, &mut state);

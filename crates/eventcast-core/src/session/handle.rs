@@ -78,6 +78,10 @@ impl SessionHandle {
         Self(signal)
     }
 
+    pub(super) fn signal(&self) -> &Signal {
+        &self.0
+    }
+
     /// Ends the session: the next thing it delivers is this end. A second call changes nothing.
     pub fn end(&self, end: End) {
         self.0.end(end);

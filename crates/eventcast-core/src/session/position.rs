@@ -62,6 +62,15 @@ impl Session {
         Delivery::Heartbeat
     }
 
+    /// Leaves for others how far this has read.
+    pub(super) fn note_progress(&self) {
+        let sequence = self.reached.max(self.position);
+        let channels = self.subscriptions.len() + self.patterns.len();
+        self.signal
+            .progress
+            .note(sequence, self.is_waiting(), channels);
+    }
+
     /// Moves the position to what was read, and that of an idle session on to what is dispatched;
     /// `true` when it moved.
     pub(super) fn settle(&mut self) -> bool {

@@ -19,6 +19,7 @@ use crate::delivery::{Completed, Delivery, End, Open};
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::name::ChannelName;
+use crate::observer::Observer;
 use crate::selector::ChannelSelector;
 
 /// One reader of a hub: any number of channels, delivered in the one order of their ids.
@@ -90,6 +91,10 @@ pub struct Session {
     stays_open: bool,
     key: Option<Arc<str>>,
     pub(super) observer: Option<Box<ChannelObserver>>,
+    /// Is told what is handed out, beside the hub's.
+    delivery_observer: Option<Arc<dyn Observer>>,
+    /// What was published before the session was opened.
+    began: u64,
     pub(super) ended: bool,
 }
 
@@ -141,6 +146,8 @@ impl Session {
             stays_open: false,
             key: None,
             observer: None,
+            delivery_observer: None,
+            began: committed,
             ended: false,
         }
     }
@@ -220,6 +227,12 @@ impl Session {
         self.key.as_deref()
     }
 
+    /// Has an observer told what this session hands out, beside the hub's: one that knows whose
+    /// session it is. A second call replaces the first one's.
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.delivery_observer = Some(observer);
+    }
+
     /// Removes a channel or a pattern, by the text that it was added by; `false` when it is not in
     /// the session. What it has in a batch that is already handed out stays there.
     pub fn unsubscribe(&mut self, channel: &str) -> bool {
@@ -252,6 +265,7 @@ impl Session {
     /// A handle that can change or end the session from elsewhere.
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
+        self.note_progress();
         SessionHandle::new(Arc::clone(&self.signal))
     }
 
@@ -264,12 +278,13 @@ impl Session {
         out: &mut Vec<Delivery>,
     ) -> Poll<()> {
         let before = out.len();
-        let waited = self.is_waiting();
         let polled = self.poll_ready(cx, limits, out);
-        if out.len() > before
-            && let Some(observer) = &self.log.config.observer
-        {
-            observer.delivered(&out[before..], waited);
+        self.note_progress();
+        if out.len() > before {
+            let began = self.log.position(self.began);
+            for observer in self.log.observers().chain(&self.delivery_observer) {
+                observer.delivered(&out[before..], began);
+            }
         }
         polled
     }

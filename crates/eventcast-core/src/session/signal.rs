@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::handle::{Change, ChangeError};
+use super::progress::Progress;
 use crate::delivery::End;
 use crate::ring::Ring;
 use crate::sync::{AtomicBool, Mutex, Ordering};
@@ -23,6 +24,7 @@ pub(crate) struct Signal {
     state: Mutex<State>,
     /// Stands in its shard's list of blocked sessions.
     blocked: AtomicBool,
+    pub(super) progress: Progress,
 }
 
 /// Channels that a session's patterns fit and that it was not told of before.
