@@ -22,20 +22,25 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use eventcast::metrics::BUCKETS;
 use eventcast::{EventService, Hub, HubConfig, Server, ServerConfig};
 use futures_util::FutureExt;
 use futures_util::future::{OptionFuture, join};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::echo::Echo;
 use crate::local::LocalPublish;
 use crate::options::{HELP, Options};
 
 const PAGE: &str = include_str!("hub.html");
+/// How often the histograms' samples are counted, which are kept until then.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -54,6 +59,17 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before the service, which makes its handles with it.
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(BUCKETS)?
+        .install_recorder()?;
+    let page_of_metrics = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            metrics.run_upkeep();
+        }
+    });
     let hub = Hub::with_config(
         HubConfig::new()
             .with_retention(options.retention)
@@ -66,6 +82,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let config = options
         .service
         .with_authenticator(LocalPublish::new(addresses.flatten(), options.allow_hosts))
+        .with_metrics_page(move || page_of_metrics.render())
         .with_fallback(move |request| match &answering {
             Some(echo) if request.uri.path() == "/echo" => Some(echo.answer(request)),
             _ => page(request),

@@ -53,6 +53,7 @@ mod guides {
         get_started "get-started.md"
         migrating_from_broadcast "migrating-from-broadcast.md"
         mounting "mounting.md"
+        observability "observability.md"
         resume_and_gaps "resume-and-gaps.md"
         tickers "tickers.md"
         writing_a_replay_buffer "writing-a-replay-buffer.md"

@@ -1,9 +1,9 @@
-//! Lets programs and pages on this machine publish, and nobody else.
+//! Lets programs and pages on this machine publish and see figures, and nobody else.
 
 use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
-use eventcast::{Authenticator, Denied, Permissions};
+use eventcast::{Action, Authenticator, Denied, Permissions, Scope};
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
@@ -54,7 +54,7 @@ impl Authenticator for LocalPublish {
             .iter()
             .any(|header| request.headers.contains_key(*header));
         if self.on_loopback && !forwarded && self.names_this_machine(request) {
-            Ok(Permissions::all())
+            Ok(Permissions::all().allow(Action::Administer, Scope::everything()))
         } else {
             Ok(Permissions::subscribe().with_patterns(|_| true))
         }

@@ -33,9 +33,9 @@ Usage: hub [OPTIONS]
   --echo                     WebSockets at /echo get every message back, up to 16 MiB each
   --help                     this text
 
-Everybody may subscribe. Publishing is open to this machine only: the hub has to listen on
-loopback addresses, and the request has to name a loopback host and come through no proxy. The
-echo answers everybody, pages of any origin included.";
+Everybody may subscribe. Publishing, /metrics and /stats are open to this machine only: the hub
+has to listen on loopback addresses, and the request has to name a loopback host and come through
+no proxy. The echo answers everybody, pages of any origin included.";
 
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,

@@ -64,6 +64,12 @@ pub trait ClientHandler: Send + Sync + 'static {
         Ok(())
     }
 
+    /// So many bytes of deliveries wait to be written to the client, once a batch: for counting.
+    /// Answers to requests are none. It is called on the connection's task, so it has to be quick.
+    fn queued(&self, bytes: usize) {
+        let _ = bytes;
+    }
+
     /// Whether the client may subscribe to a channel. Asked for each channel of a request; the
     /// session gets all of them or none, and the client is told which ones were refused.
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal>;

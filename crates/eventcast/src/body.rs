@@ -80,6 +80,7 @@ impl Body for ResponseBody {
             Kind::Document(body) => Pin::new(body).poll_frame(cx),
             Kind::Sse(body, hold) => {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
+                hold.sent(bytes_of(&frame));
                 if let Some(end) = body.end() {
                     hold.tell(DisconnectReason::Ended(end));
                 }
@@ -87,6 +88,7 @@ impl Body for ResponseBody {
             }
             Kind::Stream(body, hold) => {
                 let frame = Pin::new(&mut *body).poll_frame(cx);
+                hold.sent(bytes_of(&frame));
                 if let Some(end) = body.end() {
                     hold.tell(DisconnectReason::Ended(end));
                 }
@@ -113,6 +115,13 @@ impl Body for ResponseBody {
             Kind::Sse(body, _) => body.size_hint(),
             Kind::Stream(body, _) => body.size_hint(),
         }
+    }
+}
+
+fn bytes_of(frame: &Poll<Option<Result<Frame<Batch>, Infallible>>>) -> usize {
+    match frame {
+        Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Buf::remaining),
+        _ => 0,
     }
 }
 

@@ -14,6 +14,7 @@ use http::request::Parts;
 use crate::access::{Action, Current, Permissions};
 use crate::address::ClientAddress;
 use crate::attendance::{Attendance, may_watch, member_of};
+use crate::disconnect::TransportKind;
 use crate::limits::{Limit, Rate};
 use crate::query::{PresenceMode, Query};
 use crate::refresh::narrow;
@@ -92,6 +93,10 @@ impl ClientHandler for Client {
             self.shared.gate.count(Limit::Messages);
             rate_limited()
         })
+    }
+
+    fn queued(&self, bytes: usize) {
+        self.shared.figures.sent(TransportKind::WebSocket, bytes);
     }
 
     async fn authorize_subscribe(&self, channel: &ChannelName) -> Result<(), Refusal> {

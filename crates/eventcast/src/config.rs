@@ -14,6 +14,7 @@ use crate::disconnect::{Disconnected, OnDisconnect};
 use crate::limits::Limits;
 use crate::origin::AllowedOrigins;
 use crate::request::RequestHandler;
+use crate::stats::MetricsPage;
 
 /// An [`EventService`](crate::EventService)'s settings. By default everybody may subscribe,
 /// nobody may publish over the network, and only pages of the same origin may do either.
@@ -47,6 +48,7 @@ pub struct ServiceConfig {
     pub(crate) fallback: Option<Arc<Fallback>>,
     pub(crate) on_disconnect: Option<Arc<OnDisconnect>>,
     pub(crate) named_members: bool,
+    pub(crate) metrics_page: Option<Arc<MetricsPage>>,
 }
 
 pub(crate) type Fallback = dyn Fn(&Parts) -> Option<Response<Bytes>> + Send + Sync;
@@ -73,6 +75,7 @@ impl ServiceConfig {
             fallback: None,
             on_disconnect: None,
             named_members: false,
+            metrics_page: None,
         }
     }
 
@@ -202,6 +205,17 @@ impl ServiceConfig {
     /// nobody's principal, and those too: for demonstrations, and where names mean nothing.
     pub fn with_named_members(mut self, allowed: bool) -> Self {
         self.named_members = allowed;
+        self
+    }
+
+    /// Answers `GET /metrics` with what this renders, in Prometheus' text format, to whoever may
+    /// [administer](crate::Action::Administer) every channel. By default that path is not the
+    /// service's. The figures are those of the feature `metrics`; see `docs/observability.md`.
+    pub fn with_metrics_page(
+        mut self,
+        render: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.metrics_page = Some(Arc::new(render));
         self
     }
 

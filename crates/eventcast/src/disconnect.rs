@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{End, GapReason};
+use eventcast_core::{End, GapReason, Session};
 use eventcast_ws::WsEnd;
 use tokio::time::Instant;
 
+use crate::figures::Figures;
 use crate::server::Peer;
 
 /// What a session was read by.
@@ -82,7 +83,10 @@ pub(crate) type OnDisconnect = dyn Fn(&Disconnected) + Send + Sync;
 pub(crate) struct Departure(Option<Box<Due>>);
 
 struct Due {
-    call: Arc<OnDisconnect>,
+    call: Option<Arc<OnDisconnect>>,
+    figures: Figures,
+    /// The session was opened, and counted.
+    open: bool,
     transport: TransportKind,
     opened: Instant,
     session: Option<Arc<str>>,
@@ -94,18 +98,37 @@ impl Departure {
     /// Nothing is due where nobody wants to know.
     pub(crate) fn new(
         call: Option<&Arc<OnDisconnect>>,
+        figures: &Figures,
         transport: TransportKind,
         peer: Option<Peer>,
     ) -> Self {
-        Self(call.map(|call| {
+        let wanted = Figures::ARE_KEPT || call.is_some();
+        Self(wanted.then(|| {
             Box::new(Due {
-                call: Arc::clone(call),
+                call: call.cloned(),
+                figures: figures.clone(),
+                open: false,
                 transport,
                 opened: Instant::now(),
                 session: None,
                 peer,
             })
         }))
+    }
+
+    /// The session is open.
+    pub(crate) fn begin(&mut self, session: &mut Session) {
+        if let Some(due) = &mut self.0 {
+            due.open = true;
+            due.figures.opened(due.transport, session);
+        }
+    }
+
+    /// So many bytes were handed to the session's transport.
+    pub(crate) fn sent(&self, bytes: usize) {
+        if let Some(due) = &self.0 {
+            due.figures.sent(due.transport, bytes);
+        }
     }
 
     pub(crate) fn set_session(&mut self, key: &Arc<str>) {
@@ -138,17 +161,28 @@ impl Departure {
 
     /// It was answered, and is to come again: that is no disconnect.
     pub(crate) fn waive(&mut self) {
-        self.0 = None;
+        if let Some(due) = self.0.take() {
+            due.count(None);
+        }
     }
 }
 
 impl Due {
     fn tell(self, reason: DisconnectReason) {
-        (self.call)(&Disconnected {
-            transport: self.transport,
-            reason,
-            lasted: self.opened.elapsed(),
-            session: self.session,
-        });
+        self.count(Some(reason));
+        if let Some(call) = self.call {
+            call(&Disconnected {
+                transport: self.transport,
+                reason,
+                lasted: self.opened.elapsed(),
+                session: self.session,
+            });
+        }
+    }
+
+    fn count(&self, reason: Option<DisconnectReason>) {
+        if self.open {
+            self.figures.ended(self.transport, reason);
+        }
     }
 }

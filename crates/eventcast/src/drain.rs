@@ -51,6 +51,7 @@ impl EventService {
         let window = window.min(LONGEST);
         let begin = Instant::now();
         if let Some(sessions) = shared.registry.begin_drain(begin + window) {
+            shared.figures.draining();
             let pace = Pace {
                 sessions,
                 begin,

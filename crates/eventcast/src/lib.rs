@@ -11,9 +11,13 @@ mod config;
 mod cors;
 mod disconnect;
 mod drain;
+mod figures;
 mod history;
 mod key;
 mod limits;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 mod origin;
 mod presence;
 mod problem;
@@ -27,6 +31,7 @@ mod server;
 mod service;
 mod sessions;
 mod spread;
+mod stats;
 mod subscribe;
 mod target;
 mod tickets;

@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use crate::access::Permissions;
 use crate::address::ClientAddress;
+use crate::figures::Figures;
 use crate::problem::Problem;
 
 /// What clients may have of a service; see [`ServiceConfig::with_limits`](crate::ServiceConfig::with_limits).
@@ -200,10 +201,11 @@ pub(crate) struct Gate {
     opened: Rate,
     writes: Rates,
     refused: [AtomicU64; LIMITS],
+    figures: Figures,
 }
 
 impl Gate {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, figures: Figures) -> Self {
         Self {
             opened: RateLimiter::direct_with_clock(quota(limits.opened), MonotonicClock),
             writes: RateLimiter::new(
@@ -212,6 +214,7 @@ impl Gate {
                 MonotonicClock,
             ),
             refused: Default::default(),
+            figures,
         }
     }
 
@@ -262,6 +265,7 @@ impl Gate {
 
     pub(crate) fn count(&self, limit: Limit) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
+        self.figures.refused(limit);
     }
 
     pub(crate) fn refusals(&self) -> Refusals {

@@ -91,6 +91,10 @@ impl Problem {
         })
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
         let document = json!({
             "title": self.status.canonical_reason().unwrap_or("Error"),

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf;
 use eventcast_core::{End, Hub};
@@ -19,6 +20,7 @@ use crate::body::ResponseBody;
 use crate::change::change;
 use crate::config::ServiceConfig;
 use crate::cors::{allow_origin, preflight};
+use crate::figures::{Figures, Resource};
 use crate::history::history;
 use crate::limits::{Gate, Refusals};
 use crate::origin::Verdict;
@@ -31,6 +33,7 @@ use crate::registry::{Registry, Subscribers, Transport};
 use crate::request::answer;
 use crate::sessions::Sessions;
 use crate::spread::around;
+use crate::stats::{metrics, stats};
 use crate::subscribe::subscribe;
 use crate::target::Target;
 use crate::tickets::{Tickets, issue};
@@ -54,6 +57,8 @@ use crate::timer::TokioTimer;
 /// | `POST /sessions/{key}/presence?channel=c` | makes the body a member's state |
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
 /// | `GET /healthz` | 200 while it takes new sessions |
+/// | `GET /stats` | figures as JSON, for who may administer |
+/// | `GET /metrics` | the same for Prometheus, [if it is set up](ServiceConfig::with_metrics_page) |
 ///
 /// Parameters of a subscription: `channel` (repeatable; `orders/*` for all channels whose names
 /// begin so), `last_event_id` (or the header `Last-Event-ID`, which wins), `start` (`live`,
@@ -92,6 +97,7 @@ pub(crate) struct Shared {
     pub(crate) tickets: Tickets,
     pub(crate) gate: Gate,
     pub(crate) timer: Arc<TokioTimer>,
+    pub(crate) figures: Figures,
 }
 
 impl Shared {
@@ -129,6 +135,10 @@ impl Shared {
         Ok(grant)
     }
 
+    pub(crate) fn refresh_figures(&self) {
+        self.figures.refresh(&self.hub, self.config.limits.sessions);
+    }
+
     /// The answer when no new session is taken.
     pub(crate) fn unavailable(&self) -> Problem {
         let retry = around(self.config.retry).as_secs_f64().ceil();
@@ -147,17 +157,23 @@ impl EventService {
                 runtime.spawn(driver);
             }
         }
-        Self {
-            shared: Arc::new(Shared {
-                hub,
-                sessions: Sessions::new(config.session_keep),
-                registry: Registry::new(config.retry, config.limits),
-                tickets: Tickets::new(config.ticket_lifetime),
-                gate: Gate::new(&config.limits),
-                config,
-                timer: Arc::new(TokioTimer),
-            }),
+        let figures = Figures::new(&hub);
+        let shared = Arc::new(Shared {
+            hub,
+            sessions: Sessions::new(config.session_keep),
+            registry: Registry::new(config.retry, config.limits),
+            tickets: Tickets::new(config.ticket_lifetime),
+            gate: Gate::new(&config.limits, figures.clone()),
+            config,
+            timer: Arc::new(TokioTimer),
+            figures,
+        });
+        if Figures::ARE_KEPT
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(refresh_figures(Arc::downgrade(&shared)));
         }
+        Self { shared }
     }
 
     /// The hub.
@@ -232,25 +248,27 @@ impl EventService {
         let found = Target::find(request.method(), request.uri().path());
         // Without a handler these paths are not the service's.
         let taken = config.request_handler.is_some() || !Target::is_request(request.uri().path());
+        let taken = taken && (config.metrics_page.is_some() || request.uri().path() != "/metrics");
         let Some(target) = found.filter(|_| taken) else {
             return self.elsewhere(&request.into_parts().0);
         };
         let (parts, body) = request.into_parts();
         let verdict = config.origins.judge(&parts);
         let is_preflight = parts.method == Method::OPTIONS;
+        let resource = target.as_ref().map_or(Resource::Other, Resource::of);
+        let reject = |problem: Problem| {
+            self.shared.figures.rejected(resource, problem.status());
+            problem.into_response()
+        };
         let mut response = match (target, &verdict) {
-            (Err(problem), _) => problem.into_response(),
+            (Err(problem), _) => reject(problem),
             (Ok(Target::Health), _) => self.health(&parts),
-            (Ok(_), Verdict::Foreign) => Problem::new(
+            (Ok(_), Verdict::Foreign) => reject(Problem::new(
                 StatusCode::FORBIDDEN,
                 "pages of this origin are not allowed here",
-            )
-            .into_response(),
+            )),
             (Ok(_), _) if is_preflight => preflight(),
-            (Ok(target), _) => self
-                .act(target, parts, body)
-                .await
-                .unwrap_or_else(Problem::into_response),
+            (Ok(target), _) => self.act(target, parts, body).await.unwrap_or_else(reject),
         };
         let headers = response.headers_mut();
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
@@ -328,6 +346,13 @@ impl EventService {
                 Err(Problem::method_not_allowed("POST"))
             }
             Target::Health => Ok(self.health(&parts)),
+            Target::Metrics | Target::Stats
+                if !matches!(parts.method, Method::GET | Method::HEAD) =>
+            {
+                Err(Problem::method_not_allowed("GET, HEAD"))
+            }
+            Target::Metrics => metrics(shared, &shared.allow_work(&parts).await?.permissions),
+            Target::Stats => stats(shared, &shared.allow_work(&parts).await?.permissions),
         }
     }
 
@@ -353,6 +378,17 @@ impl EventService {
         }
     }
 }
+
+/// Sets the figures that nobody counts, for recorders that are not asked by `GET /metrics`.
+async fn refresh_figures(service: Weak<Shared>) {
+    while let Some(shared) = service.upgrade() {
+        shared.refresh_figures();
+        drop(shared);
+        tokio::time::sleep(REFRESH).await;
+    }
+}
+
+const REFRESH: Duration = Duration::from_secs(5);
 
 pub(crate) fn json_response(document: String) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(document));

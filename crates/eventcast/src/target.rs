@@ -18,9 +18,11 @@ pub(crate) enum Target {
     /// The state of a session's member.
     State(String),
     Health,
+    Metrics,
     Refresh(String),
     Request(String),
     Session(String),
+    Stats,
     Tickets,
 }
 
@@ -35,6 +37,8 @@ impl Target {
         match path {
             "/events" => Some(Ok(Self::Events)),
             "/healthz" => Some(Ok(Self::Health)),
+            "/metrics" => Some(Ok(Self::Metrics)),
+            "/stats" => Some(Ok(Self::Stats)),
             "/tickets" => Some(Ok(Self::Tickets)),
             _ => {
                 if let Some(name) = path.strip_prefix(REQUESTS) {

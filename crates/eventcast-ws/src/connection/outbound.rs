@@ -22,7 +22,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let ready = self
             .session
             .poll_batch(cx, BatchLimits::default(), &mut batch);
-        let count = batch.len();
+        let (count, waiting) = (batch.len(), self.queue.len());
         let result = match ready {
             Poll::Pending => Ok(()),
             // Its end is the last thing it says.
@@ -31,6 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         if count > 0 {
             self.queue.end_batch();
+            self.handler.queued(self.queue.len() - waiting);
         }
         batch.clear();
         SCRATCH.set(batch);

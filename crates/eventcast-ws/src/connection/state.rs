@@ -185,10 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.queue.is_empty() {
             return;
         }
+        let waiting = self.queue.len();
         if let delivery @ Delivery::Position(_) = self.session.heartbeat() {
             self.push(&delivery);
         }
         self.push(&Delivery::Heartbeat);
+        self.handler.queued(self.queue.len() - waiting);
     }
 
     fn poll_queue(&mut self, cx: &mut Context<'_>) -> Result<(), Exit> {
@@ -221,6 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         opening.heartbeat = Some(self.config.heartbeat());
         opening.retry = self.config.retry();
         self.push(&Delivery::Open(opening));
+        self.handler.queued(self.queue.len());
     }
 
     pub(super) fn push(&mut self, delivery: &Delivery) {

@@ -167,6 +167,12 @@ impl Permissions {
         self.scope(action).is_some()
     }
 
+    /// Whether the action is allowed without a bound: on every channel.
+    pub(crate) fn may_everywhere(&self, action: Action) -> bool {
+        let scope = self.scope(action);
+        self.0.taken.is_empty() && scope.is_some_and(Scope::is_unbounded)
+    }
+
     /// Whether subscribing to the channel is allowed.
     #[must_use]
     pub fn may_subscribe(&self, channel: &ChannelName) -> bool {

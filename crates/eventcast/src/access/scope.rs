@@ -90,6 +90,11 @@ impl Scope {
         )
     }
 
+    /// Whether it was made for every channel, and not narrowed since.
+    pub(super) fn is_unbounded(&self) -> bool {
+        self.channels.is_none()
+    }
+
     /// Whether the channel is in it.
     #[must_use]
     pub fn covers(&self, channel: &ChannelName) -> bool {

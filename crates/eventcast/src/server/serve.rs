@@ -22,6 +22,7 @@ use super::stall::StallGuard;
 use super::tls::TlsConfig;
 use super::{http1, http2, socket};
 use crate::address::ClientAddress;
+use crate::figures::Figures;
 use crate::limits::Limit;
 use crate::service::EventService;
 
@@ -245,7 +246,8 @@ impl Serving {
 
     /// Made only where somebody wants to know how sessions end.
     fn link(&self) -> Option<Arc<Link>> {
-        let wanted = self.service.shared().config.on_disconnect.is_some();
+        let asked = self.service.shared().config.on_disconnect.is_some();
+        let wanted = Figures::ARE_KEPT || asked;
         let silence = self.config.ping_interval().saturating_mul(2) * 9 / 10;
         wanted.then(|| Arc::new(Link::new(silence, self.cut.clone())))
     }

@@ -10,6 +10,7 @@ use eventcast_poll::{PollConfig, StreamConfig};
 use eventcast_sse::{SseConfig, SseFormat};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
 
 use crate::access::{Action, Denied, Grant, Permissions};
 use crate::attendance::{Attendance, may_watch, member_of};
@@ -70,7 +71,7 @@ pub(crate) async fn subscribe(
         watches: query.presence.is_some(),
     };
     let departure = departure(shared, transport, &request);
-    let mut registered = register(shared, transport, &session, departure, &grant)?;
+    let mut registered = register(shared, transport, &mut session, departure, &grant)?;
     let key = query.session.as_deref();
     let slot = registered.as_ref().map(Registered::slot);
     let attendance = match &registered {
@@ -141,7 +142,7 @@ fn resume(shared: &Shared, permissions: &Permissions, query: &Query) -> Result<R
 fn register(
     shared: &Shared,
     transport: Transport,
-    session: &Session,
+    session: &mut Session,
     departure: Departure,
     grant: &Grant,
 ) -> Result<Option<Registered>, Problem> {
@@ -149,7 +150,10 @@ fn register(
         .registry
         .register(transport, session, departure, grant);
     match registered {
-        Ok(registered) => Ok(Some(registered)),
+        Ok(mut registered) => {
+            registered.departure.begin(session);
+            Ok(Some(registered))
+        }
         // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
         Err(Refused::Ended(end @ End::Draining { .. })) if transport != Transport::WebSocket => {
             session.handle().end(end);
@@ -169,6 +173,13 @@ impl Hold {
         }
     }
 
+    /// So many bytes were handed to the transport.
+    pub(crate) fn sent(&self, bytes: usize) {
+        if let Some(registered) = &self.registered {
+            registered.departure.sent(bytes);
+        }
+    }
+
     /// The session is over, and its client is to open another.
     fn waive(&mut self) {
         if let Some(registered) = &mut self.registered {
@@ -179,7 +190,8 @@ impl Hold {
 
 fn departure(shared: &Shared, transport: Transport, request: &Request<()>) -> Departure {
     let peer = request.extensions().get::<Peer>().cloned();
-    Departure::new(shared.config.on_disconnect.as_ref(), transport, peer)
+    let call = shared.config.on_disconnect.as_ref();
+    Departure::new(call, &shared.figures, transport, peer)
 }
 
 fn event_stream(
@@ -218,6 +230,7 @@ async fn poll(
         .wait
         .map_or(config, |asked| config.wait_at_most(asked));
     let response = eventcast_poll::poll(session, config, shared.timer.clone()).await;
+    hold.sent(response.body().size_hint().exact().unwrap_or(0) as usize);
     match response.body().end() {
         Some(end) => hold.tell(DisconnectReason::Ended(end)),
         None => hold.waive(),

@@ -23,7 +23,11 @@ pub(super) fn answer(
     mut request: Request<()>,
     query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
-    let (response, mut upgrade) = eventcast_ws::upgrade(&mut request).map_err(handshake_problem)?;
+    let upgraded = eventcast_ws::upgrade(&mut request).map_err(|error| {
+        shared.figures.handshake_failed();
+        handshake_problem(error)
+    });
+    let (response, mut upgrade) = upgraded?;
     let agreed = response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL);
     if !agreed && query.format == Some(Format::Plain) {
         upgrade = upgrade.with_mode(Mode::Plain);
@@ -35,7 +39,7 @@ pub(super) fn answer(
     }
     let mut session = open(shared, &grant.permissions, query)?;
     let departure = departure(shared, Transport::WebSocket, &request);
-    let registered = register(shared, Transport::WebSocket, &session, departure, grant)?;
+    let registered = register(shared, Transport::WebSocket, &mut session, departure, grant)?;
     let mut registered = registered.ok_or_else(|| shared.unavailable())?;
     let attendance = attend(shared, &registered, query, false)?;
     let config = WsConfig::new()

@@ -1,0 +1,210 @@
+//! Figures as a scraper reads them: text at `/metrics`, and the same as JSON at `/stats`.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use eventcast::metrics::{ALL, BUCKETS, Kind};
+use eventcast::{
+    Action, Denied, EventService, Hub, Permissions, Retention, Scope, Server, ServiceConfig,
+};
+use http::request::Parts;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use support::websocket::WebSocket;
+use support::{TestServer, get, known_ids, post, quiet};
+
+/// Whoever says so is an administrator; nobody may publish.
+fn authenticate(request: &Parts) -> Result<Permissions, Denied> {
+    let subscribe = Permissions::subscribe();
+    Ok(if request.headers.contains_key("admin") {
+        subscribe.allow(Action::Administer, Scope::everything())
+    } else {
+        subscribe
+    })
+}
+
+fn recorder() -> PrometheusRecorder {
+    let builder = PrometheusBuilder::new().set_buckets(BUCKETS).unwrap();
+    builder.build_recorder()
+}
+
+async fn server() -> TestServer {
+    let recorder = recorder();
+    let handle = recorder.handle();
+    let config: ServiceConfig = quiet()
+        .with_authenticator(authenticate)
+        .with_metrics_page(move || handle.render());
+    let hub = Hub::with_config(known_ids().with_retention(Retention::new().with_count(4)));
+    // Handles are made with the recorder that is installed, here for this thread and this call.
+    let service = metrics::with_local_recorder(&recorder, || EventService::new(hub, config));
+    let server = Server::bind("127.0.0.1:0", service.clone()).await.unwrap();
+    TestServer::run(server, service)
+}
+
+const ADMIN: [(&str, &str); 1] = [("Admin", "1")];
+
+/// Each sample by its name and labels, as they are written.
+async fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
+    let page = server.ask(get("/metrics", &ADMIN)).await;
+    assert_eq!(page.head.status, 200);
+    let kind = page.head.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let text = String::from_utf8(page.body).unwrap();
+    let samples = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let samples = samples.map(|line| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        (series.to_owned(), value.parse().unwrap())
+    });
+    samples.collect()
+}
+
+#[tokio::test]
+async fn what_happened_is_what_is_counted() {
+    let server = server().await;
+    let mut stream = server.stream("/events?channel=news").await;
+    let mut socket = WebSocket::open(&server, "/events?channel=news").await;
+    socket.message("open").await;
+    for n in 0..3 {
+        server.publish("news", n);
+        assert_eq!(stream.event().await.data, n.to_string());
+        socket.message("event").await;
+    }
+    // A poll without an id is answered at once, and is over.
+    let poll = get("/events?channel=news&transport=poll&start=earliest", &[]);
+    let poll = server.ask(poll).await;
+    assert_eq!(poll.json()["events"].as_array().unwrap().len(), 3);
+    // Seven more of another channel, four retained: who had its first one misses two.
+    let first = server.publish("log", 0);
+    for n in 1..7 {
+        server.publish("log", n);
+    }
+    let resume = format!("/events?channel=log&transport=poll&last_event_id={first}");
+    let resumed = server.ask(get(&resume, &[])).await;
+    assert_eq!(resumed.json()["events"].as_array().unwrap().len(), 5);
+    server
+        .ask(post("/channels/news", &[], "x"))
+        .await
+        .assert_problem(403);
+    server.ask(get("/events", &[])).await.assert_problem(400);
+
+    let seen = scrape(&server).await;
+    let expect = |samples: &[(&str, f64)]| {
+        for (series, value) in samples {
+            assert_eq!(seen.get(*series), Some(value), "{series}");
+        }
+    };
+    let poll_bytes = (poll.body.len() + resumed.body.len()) as f64;
+    expect(&[
+        (r#"eventcast_sessions{transport="sse"}"#, 1.0),
+        (r#"eventcast_sessions{transport="websocket"}"#, 1.0),
+        (r#"eventcast_sessions{transport="poll"}"#, 0.0),
+        (r#"eventcast_sessions_opened_total{transport="poll"}"#, 2.0),
+        (
+            r#"eventcast_sessions_ended_total{transport="poll",reason="answered"}"#,
+            2.0,
+        ),
+        (r#"eventcast_delivered_events_total{transport="sse"}"#, 3.0),
+        (
+            r#"eventcast_delivered_events_total{transport="websocket"}"#,
+            3.0,
+        ),
+        (r#"eventcast_delivered_events_total{transport="poll"}"#, 7.0),
+        (
+            r#"eventcast_delivered_bytes_total{transport="poll"}"#,
+            poll_bytes,
+        ),
+        (
+            r#"eventcast_delivery_latency_seconds_count{transport="sse"}"#,
+            3.0,
+        ),
+        (
+            r#"eventcast_delivery_latency_seconds_count{transport="websocket"}"#,
+            3.0,
+        ),
+        (r#"eventcast_gaps_total{reason="trimmed"}"#, 1.0),
+        (r#"eventcast_gaps_total{reason="slow"}"#, 0.0),
+        ("eventcast_published_events_total", 10.0),
+        ("eventcast_publish_duration_seconds_count", 10.0),
+        (
+            r#"eventcast_requests_rejected_total{resource="publish",reason="forbidden"}"#,
+            1.0,
+        ),
+        (
+            r#"eventcast_requests_rejected_total{resource="subscribe",reason="bad_request"}"#,
+            1.0,
+        ),
+        ("eventcast_channels", 2.0),
+        ("eventcast_retained_events", 7.0),
+        ("eventcast_draining", 0.0),
+    ]);
+    assert!(seen[r#"eventcast_delivered_bytes_total{transport="sse"}"#] > 0.0);
+    assert!(seen[r#"eventcast_delivered_bytes_total{transport="websocket"}"#] > 0.0);
+
+    let stats = server.ask(get("/stats", &ADMIN)).await.json();
+    assert_eq!(stats["sessions"]["sse"], 1);
+    assert_eq!(stats["retained"]["events"], 7);
+    assert_eq!(stats["draining"], false);
+
+    // An administrator is answered while the sessions are being sent away.
+    drop(server.service.drain(Duration::from_secs(3_600)));
+    assert_eq!(scrape(&server).await["eventcast_draining"], 1.0);
+    drop(server.service.drain(Duration::ZERO));
+    stream.rest().await;
+    drop(socket);
+    server.assert_sessions_end().await;
+}
+
+#[tokio::test]
+async fn figures_are_for_administrators() {
+    let server = server().await;
+    for path in ["/stats", "/metrics"] {
+        server.ask(get(path, &[])).await.assert_problem(403);
+        let posted = server.ask(post(path, &ADMIN, "")).await;
+        posted.assert_problem(405);
+    }
+    // Where no page is set up the path is not the service's.
+    let other = TestServer::standard().await;
+    other.ask(get("/metrics", &ADMIN)).await.assert_problem(404);
+}
+
+#[tokio::test]
+async fn every_metric_is_there_and_no_other() {
+    let server = server().await;
+    let seen = scrape(&server).await;
+    let names: BTreeSet<&str> = seen
+        .keys()
+        .map(|series| series.split('{').next().unwrap())
+        .map(|name| {
+            let parts = ["_bucket", "_sum", "_count"];
+            let base = parts.iter().find_map(|part| name.strip_suffix(part));
+            base.filter(|base| base.ends_with("_seconds"))
+                .unwrap_or(name)
+        })
+        .collect();
+    // A histogram without a sample has no series.
+    let expected = |metric: &&eventcast::metrics::Metric| metric.kind != Kind::Histogram;
+    for metric in ALL.iter().filter(expected) {
+        assert!(names.contains(metric.name), "{}", metric.name);
+    }
+    assert!(
+        names
+            .iter()
+            .all(|name| ALL.iter().any(|metric| metric.name == *name))
+    );
+}
+
+#[test]
+fn the_document_lists_every_metric_and_no_other() {
+    let document = include_str!("../../../docs/observability.md");
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| `eventcast_"));
+    let listed: BTreeSet<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(listed, known);
+}
