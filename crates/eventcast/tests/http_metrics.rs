@@ -208,3 +208,25 @@ fn the_document_lists_every_metric_and_no_other() {
     let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
     assert_eq!(listed, known);
 }
+
+#[test]
+fn the_dashboard_shows_every_metric_and_no_other() {
+    let dashboard = include_str!("../../../docs/grafana/eventcast.json");
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap());
+    let expressions: Vec<&str> = targets
+        .map(|target| target["expr"].as_str().unwrap())
+        .collect();
+    let words = expressions
+        .iter()
+        .flat_map(|expression| expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+    let shown: BTreeSet<&str> = words
+        .filter(|word| word.starts_with("eventcast_"))
+        .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+        .collect();
+    let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(shown, known);
+}
