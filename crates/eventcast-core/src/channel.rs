@@ -76,12 +76,30 @@ impl ChannelHandle {
     ///
     /// # Cancel safety
     /// As [`Hub::publish`].
-    #[allow(
-        clippy::unused_async,
-        reason = "logs outside this process have to be waited for"
-    )]
     pub async fn publish(&self, event: Event) -> Result<Position, PublishError> {
-        self.try_publish(event)
+        let Some(remote) = &self.hub.log.remote else {
+            return self.try_publish(event);
+        };
+        let log = &self.hub.log;
+        let ids = log.append_events(remote, &self.name, [event]).await?;
+        Ok(ids[0])
+    }
+
+    /// [`complete`](Self::complete) for hubs whose log is outside, and for others.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn complete_async(&self) -> Result<Position, PublishError> {
+        self.hub.log.end(&self.name, Outcome::Complete).await
+    }
+
+    /// [`fail`](Self::fail) for hubs whose log is outside, and for others.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn fail_async(&self, reason: &str) -> Result<Position, PublishError> {
+        let outcome = Outcome::Failed(reason.into());
+        self.hub.log.end(&self.name, outcome).await
     }
 
     /// [`publish`](Self::publish) for code that is not async.
@@ -161,11 +179,11 @@ impl ChannelHandle {
         let mut chunks = pin!(chunks);
         while let Some(chunk) = poll_fn(|cx| chunks.as_mut().poll_next(cx)).await {
             match chunk {
-                Ok(event) => self.try_publish(event)?,
-                Err(error) => return self.fail(&error.to_string()),
+                Ok(event) => self.publish(event).await?,
+                Err(error) => return self.fail_async(&error.to_string()).await,
             };
         }
-        self.complete()
+        self.complete_async().await
     }
 }
 
@@ -176,6 +194,6 @@ impl Channel for ChannelHandle {
     }
 
     async fn publish(&self, event: Event) -> Result<Position, PublishError> {
-        self.try_publish(event)
+        Self::publish(self, event).await
     }
 }

@@ -37,6 +37,11 @@ pub enum Delivery {
     /// The position moved although nothing was delivered, and resuming from the one told before
     /// could soon give a false gap.
     Position(Position),
+    /// The hub's log is back after a [`Delivery::Stalled`]: what was published meanwhile follows.
+    Recovered,
+    /// The hub's log, which is outside its process, cannot be reached or is behind: events may be
+    /// late. Nothing is lost by that. [`Delivery::Recovered`] follows once it is back.
+    Stalled,
     /// The session's channels were changed through its [handle](crate::SessionHandle).
     Subscribed(Subscribed),
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::hub::Hub;
 use crate::log::Log;
 use crate::presence::Presence;
+use crate::remote::ChoreDriver;
 use crate::shard::Shard;
 use crate::time::{Sleep, Timer};
 
@@ -17,6 +18,7 @@ use crate::time::{Sleep, Timer};
 pub struct Driver(Work);
 
 enum Work {
+    Chores(ChoreDriver),
     Dispatch(Arc<Shard>),
     Maintain {
         log: Weak<Log>,
@@ -81,7 +83,10 @@ impl Hub {
             shard.attach_driver();
             Work::Dispatch(Arc::clone(shard))
         });
-        dispatch.chain([presence, maintain]).map(Driver).collect()
+        let chores = self.log.remote.as_ref();
+        let chores = chores.map(|_| Work::Chores(ChoreDriver::new(&self.log)));
+        let work = dispatch.chain([presence, maintain]).chain(chores);
+        work.map(Driver).collect()
     }
 }
 
@@ -90,6 +95,7 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
+            Work::Chores(chores) => chores.poll_drive(cx),
             Work::Dispatch(shard) => shard.poll_drive(cx),
             Work::Maintain {
                 log,
@@ -136,6 +142,7 @@ impl Drop for Driver {
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
+            Work::Chores(_) => "Driver(chores)",
             Work::Dispatch(_) => "Driver(dispatch)",
             Work::Maintain { .. } => "Driver(maintain)",
             Work::Presence { .. } => "Driver(presence)",

@@ -84,17 +84,67 @@ impl Hub {
     ///
     /// # Cancel safety
     /// A future that is dropped before it is polled publishes nothing. With a memory log it is
-    /// done at its first poll.
-    #[allow(
-        clippy::unused_async,
-        reason = "logs outside this process have to be waited for"
-    )]
+    /// done at its first poll; with another one, the event may be stored or not when the future is
+    /// dropped later.
     pub async fn publish(
         &self,
         channel: impl TryInto<ChannelName, Error: Into<NameError>> + Send,
         event: Event,
     ) -> Result<Position, PublishError> {
-        self.try_publish(channel, event)
+        let Some(remote) = &self.log.remote else {
+            return self.try_publish(channel, event);
+        };
+        let name = channel.try_into().map_err(Into::into)?;
+        let ids = self.log.append_events(remote, &name, [event]).await?;
+        Ok(ids[0])
+    }
+
+    /// Publishes several events to one channel at once, as
+    /// [`try_publish_batch`](Self::try_publish_batch) does, and returns their ids once all are in
+    /// the log.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was stored then, not even a part, unless it says that that is not
+    /// known.
+    ///
+    /// # Cancel safety
+    /// As [`publish`](Self::publish).
+    pub async fn publish_batch(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>> + Send,
+        events: impl IntoIterator<Item = Event> + Send,
+    ) -> Result<Vec<Position>, PublishError> {
+        let Some(remote) = &self.log.remote else {
+            return self.try_publish_batch(channel, events);
+        };
+        let name = channel.try_into().map_err(Into::into)?;
+        let events: Vec<_> = events.into_iter().collect();
+        self.log.append_events(remote, &name, events).await
+    }
+
+    /// [`complete`](Self::complete) for hubs whose log is outside, and for others.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn complete_async(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>> + Send,
+    ) -> Result<Position, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        self.log.end(&name, Outcome::Complete).await
+    }
+
+    /// [`fail`](Self::fail) for hubs whose log is outside, and for others.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn fail_async(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>> + Send,
+        reason: &str,
+    ) -> Result<Position, PublishError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        self.log.end(&name, Outcome::Failed(reason.into())).await
     }
 
     /// [`publish`](Self::publish) for code that is not async.
@@ -231,6 +281,18 @@ impl Hub {
     pub fn observe(&self, observer: impl Observer) -> bool {
         self.log.observer.set(Arc::new(observer)).is_ok()
     }
+}
+
+/// Whether a hub's log answers; see [`Hub::health`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// [`Hub::close`] was called.
+    Closed,
+    /// It does.
+    Connected,
+    /// It does not, or cannot be reached: events may be late.
+    Stalled,
 }
 
 /// What a hub holds; see [`Hub::stats`].

@@ -24,6 +24,7 @@ mod observer;
 mod patterns;
 mod presence;
 mod pull;
+mod remote;
 mod replay;
 mod ring;
 mod selector;
@@ -54,7 +55,7 @@ pub use event::JsonError;
 pub use event::{Event, Payload, PayloadKind};
 pub use format::{Format, FormatId};
 pub use history::{HistoryPage, HistoryQuery};
-pub use hub::{Hub, HubStats};
+pub use hub::{Health, Hub, HubStats};
 pub use id::{Epoch, EventId, ParsePositionError, Position, PositionText};
 pub use inspect::ChannelStats;
 pub use linger::Linger;
@@ -65,6 +66,7 @@ pub use presence::{
     PresenceMessageError, PresencePage, PresenceQuery, PresenceStats, Present,
 };
 pub use pull::Pull;
+pub use remote::IntoBackplane;
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{

@@ -12,7 +12,8 @@ use crate::inspect::Retained;
 use crate::name::ChannelName;
 use crate::observer::Observer;
 use crate::presence;
-use crate::ring::{Completion, Dead, Floor, Ring, RingState};
+use crate::remote::{Interest, Remote};
+use crate::ring::{Backing, Completion, Dead, Floor, Ring, RingState};
 use crate::sequencer::Sequencer;
 use crate::shard::Shard;
 use crate::stored::Timestamp;
@@ -46,19 +47,40 @@ pub(crate) struct Log {
     next_map: AtomicUsize,
     drivers_taken: AtomicUsize,
     pub(crate) presence: presence::Shared,
+    /// The log, when it is not this one.
+    pub(crate) remote: Option<Remote>,
 }
 
 /// A part of the channels.
 #[derive(Default)]
-struct Map {
+pub(crate) struct Map {
     rings: HashMap<ChannelName, Arc<Ring>>,
     /// In the order of their names, for patterns.
     sorted: BTreeMap<ChannelName, Arc<Ring>>,
 }
 
+impl Map {
+    pub(crate) fn rings(&self) -> impl Iterator<Item = &Arc<Ring>> {
+        self.rings.values()
+    }
+
+    pub(crate) fn find(&self, name: &ChannelName) -> Option<Arc<Ring>> {
+        self.rings.get(name).cloned()
+    }
+}
+
 impl Log {
     pub(crate) fn new(config: HubConfig) -> Self {
+        Self::of(config, None)
+    }
+
+    pub(crate) fn with_remote(config: HubConfig, remote: Remote) -> Self {
+        Self::of(config, Some(remote))
+    }
+
+    fn of(config: HubConfig, remote: Option<Remote>) -> Self {
         Self {
+            remote,
             epoch: config.epoch.unwrap_or_else(Epoch::random),
             sequencer: Mutex::default(),
             committed: AtomicU64::new(0),
@@ -84,7 +106,10 @@ impl Log {
     }
 
     pub(crate) fn position(&self, sequence: u64) -> Position {
-        Position::new(self.epoch, sequence)
+        match &self.remote {
+            None => Position::new(self.epoch, sequence),
+            Some(remote) => remote.position(sequence),
+        }
     }
 
     pub(crate) fn committed(&self) -> u64 {
@@ -163,7 +188,16 @@ impl Log {
 
     /// Finds a channel for a subscriber or a publisher, or makes it.
     pub(crate) fn find_or_create(&self, name: &ChannelName) -> Result<Arc<Ring>, Refused> {
-        let mut map = self.map(name);
+        self.create_in(&mut self.map(name), name, false)
+    }
+
+    /// Makes a channel unless it is there. `whole` says that the log gives all that comes of it.
+    pub(crate) fn create_in(
+        &self,
+        map: &mut Map,
+        name: &ChannelName,
+        knows_end: bool,
+    ) -> Result<Arc<Ring>, Refused> {
         if let Some(ring) = map.rings.get(name) {
             return Ok(Arc::clone(ring));
         }
@@ -175,13 +209,27 @@ impl Log {
             return Err(Refused::Full);
         }
         // Read under the map's lock: forgetting this very name raises the floor under it too.
-        let floor = self.floor();
+        let (floor, backing) = match &self.remote {
+            None => (self.floor(), Backing::None),
+            // What the log brings from now on, under the map's lock too, comes to the ring.
+            Some(_) => {
+                let sequence = self.committed();
+                let time = Timestamp::default();
+                let backing = Backing::Log {
+                    whole: false,
+                    wanted: false,
+                    knows_end,
+                };
+                (Floor { sequence, time }, backing)
+            }
+        };
         let ring = Arc::new(Ring::new(
             name.clone(),
             self.config.retention_of(name),
             (self.config.buffers)(name),
             floor,
             self.shards.len(),
+            backing,
         ));
         map.rings.insert(name.clone(), Arc::clone(&ring));
         map.sorted.insert(name.clone(), Arc::clone(&ring));
@@ -213,7 +261,11 @@ impl Log {
         // Who has it by a pattern is told when it goes, which is for maintenance to do.
         if state.is_untouched() && !state.has_readers() {
             state.collected = true;
+            let is_wanted = state.is_wanted();
             drop(state);
+            if let (Some(remote), true) = (&self.remote, is_wanted) {
+                remote.release(Interest::Channel(name.clone()));
+            }
             map.rings.remove(name);
             map.sorted.remove(name);
             self.channels.fetch_sub(1, Ordering::Relaxed);
@@ -236,7 +288,7 @@ impl Log {
             let freed = state.trim(&ring.retention, now, &mut dead);
             self.retained.change(0, dead.len() - dropped);
             self.charged.fetch_sub(freed, Ordering::Relaxed);
-            if state.is_idle() {
+            if state.is_idle() && !state.is_backed() {
                 self.next_floor
                     .fetch_max(state.last_mark(), Ordering::AcqRel);
             }
@@ -251,6 +303,9 @@ impl Log {
             rings.shrink_to_fit();
         }
         drop(map);
+        if let Some(remote) = &self.remote {
+            remote.tick(part == 0);
+        }
         // Sessions that have it by a pattern let go of it.
         for Waiter { signal, slot } in readers {
             if let Some(waker) = signal.mark(slot) {
@@ -266,6 +321,13 @@ impl Log {
 
     fn forget(&self, ring: &Ring, state: &mut RingState) {
         state.collected = true;
+        if let Some(remote) = &self.remote {
+            self.channels.fetch_sub(1, Ordering::Relaxed);
+            if state.is_wanted() {
+                remote.release(Interest::Channel(ring.name.clone()));
+            }
+            return;
+        }
         let until = state.trimmed_until().as_millis();
         self.floor.fetch_max(state.last_mark(), Ordering::AcqRel);
         self.floor_time.fetch_max(until, Ordering::AcqRel);
@@ -281,7 +343,40 @@ impl Log {
         self.maps.len() as u32
     }
 
-    fn map(&self, name: &ChannelName) -> MutexGuard<'_, Map> {
+    /// Calls `then` if nobody here has an interest in this, before anybody can have one.
+    pub(crate) fn if_unwanted(&self, interest: &Interest, then: impl FnOnce()) -> bool {
+        match interest {
+            Interest::Channel(name) => {
+                let map = self.map(name);
+                let is_free = !map.rings.contains_key(name);
+                if is_free {
+                    then();
+                }
+                is_free
+            }
+            Interest::Prefix(prefix) => {
+                // Who registers later waits for what is under way.
+                then();
+                let has = |shard: &Arc<Shard>| shard.patterns.has_prefix(prefix);
+                !self.shards.iter().any(has)
+            }
+        }
+    }
+
+    /// Takes a pattern subscription out of a shard.
+    pub(crate) fn leave_pattern(&self, shard: usize, prefix: &str, generation: u64) {
+        self.shards[shard].patterns.remove(prefix, generation);
+        if let Some(remote) = &self.remote {
+            remote.release(Interest::Prefix(prefix.into()));
+        }
+    }
+
+    /// All channels at once.
+    pub(crate) fn lock_maps(&self) -> Vec<MutexGuard<'_, Map>> {
+        self.maps.iter().map(Mutex::lock).collect()
+    }
+
+    pub(crate) fn map(&self, name: &ChannelName) -> MutexGuard<'_, Map> {
         let hash = self.hasher.hash_one(name);
         self.maps[hash as usize % self.maps.len()].lock()
     }

@@ -74,6 +74,17 @@ impl PatternIndex {
         !self.is_empty() && self.state.lock().since(channel, 0).next().is_some()
     }
 
+    pub(crate) fn has_prefix(&self, prefix: &str) -> bool {
+        self.state.lock().by_prefix.contains_key(prefix)
+    }
+
+    /// Calls `each` for every subscription.
+    pub(crate) fn for_each(&self, each: impl FnMut(&Arc<Signal>)) {
+        let state = self.state.lock();
+        let waiters = state.by_prefix.values().flat_map(BTreeMap::values);
+        waiters.for_each(each);
+    }
+
     /// Calls `each` for every subscription of a later generation that fits the channel.
     pub(crate) fn for_each_since(
         &self,

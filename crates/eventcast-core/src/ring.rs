@@ -52,6 +52,24 @@ pub(crate) struct RingState {
     /// Has an entry in the hub's index of oldest events.
     pub(crate) indexed: bool,
     pub(crate) waiting: Waiting,
+    /// What else there is than the ring.
+    backing: Backing,
+}
+
+/// What a ring has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// Nothing: what is not in the ring is lost.
+    None,
+    /// A log from which older events are read in pages.
+    Log {
+        /// The log gives this node all of the channel, from the trim mark on.
+        whole: bool,
+        /// The log was asked for that.
+        wanted: bool,
+        /// Whether the channel is completed is known.
+        knows_end: bool,
+    },
 }
 
 /// The record that ends a channel. It is kept beside the buffer: retention never trims it.
@@ -76,6 +94,7 @@ impl Ring {
         buffer: Box<dyn ReplayBuffer>,
         floor: Floor,
         shards: usize,
+        backing: Backing,
     ) -> Self {
         let state = RingState {
             buffer,
@@ -93,6 +112,7 @@ impl Ring {
             collected: false,
             indexed: false,
             waiting: Waiting::new(shards),
+            backing,
         };
         Self {
             name,
@@ -103,6 +123,72 @@ impl Ring {
 }
 
 impl RingState {
+    /// Whether older events than those of the ring are read in pages.
+    pub(crate) fn is_backed(&self) -> bool {
+        self.backing != Backing::None
+    }
+
+    /// Whether the log may still leave out some of the channel.
+    pub(crate) fn is_partial(&self) -> bool {
+        matches!(self.backing, Backing::Log { whole: false, .. })
+    }
+
+    pub(crate) fn knows_end(&self) -> bool {
+        matches!(
+            self.backing,
+            Backing::Log {
+                knows_end: true,
+                ..
+            }
+        )
+    }
+
+    /// Whether the log is to be told that nobody wants the channel any more.
+    pub(crate) fn is_wanted(&self) -> bool {
+        matches!(self.backing, Backing::Log { wanted: true, .. })
+    }
+
+    /// The log is being asked for all of the channel.
+    pub(crate) fn want(&mut self) {
+        if let Backing::Log { wanted, .. } = &mut self.backing {
+            *wanted = true;
+        }
+    }
+
+    /// The log gives all of the channel after `from`; what came before may be a part.
+    pub(crate) fn make_whole(&mut self, from: u64, dead: &mut Dead) -> u64 {
+        self.backing = Backing::Log {
+            whole: true,
+            wanted: true,
+            knows_end: true,
+        };
+        self.trim_to(from, dead)
+    }
+
+    /// Removes what is at or below a sequence, which becomes the trim mark.
+    pub(crate) fn trim_to(&mut self, sequence: u64, dead: &mut Dead) -> u64 {
+        let mut freed = 0;
+        while self
+            .oldest()
+            .is_some_and(|oldest| oldest.sequence() <= sequence)
+        {
+            match self.pop(dead) {
+                0 => break,
+                charge => freed += charge,
+            }
+        }
+        self.trim_mark = self.trim_mark.max(sequence);
+        freed
+    }
+
+    /// Takes back an end that was lost between two sequences.
+    pub(crate) fn forget_completion(&mut self, last: u64, first: u64) {
+        let is_lost = |end: &Completion| last < end.sequence && end.sequence < first;
+        if self.completion.as_ref().is_some_and(is_lost) {
+            self.completion = None;
+        }
+    }
+
     pub(crate) fn append(&mut self, event: Arc<StoredEvent>) {
         self.charged += event.charge();
         self.idle_since = None;

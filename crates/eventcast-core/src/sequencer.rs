@@ -25,6 +25,20 @@ impl Sequencer {
         (self.last, self.last_time)
     }
 
+    /// Takes a sequence and a time that another has assigned; the time never goes back.
+    pub(crate) fn take(&mut self, sequence: u64, time: Timestamp) -> Timestamp {
+        self.last = sequence;
+        self.last_time = self.last_time.max(time);
+        self.last_time
+    }
+
+    /// Moves on to a sequence; `false` when it is not ahead.
+    pub(crate) fn move_to(&mut self, sequence: u64) -> bool {
+        let is_ahead = sequence > self.last;
+        self.last = self.last.max(sequence);
+        is_ahead
+    }
+
     /// The last sequence that was given.
     pub(crate) fn last(&self) -> u64 {
         self.last

@@ -1,9 +1,11 @@
 //! Writing to the log: the critical section of a publish, and what follows from it.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use smallvec::SmallVec;
 
+use crate::backplane::{Body, Record};
 use crate::delivery::{EphemeralEvent, Outcome};
 use crate::ephemeral::MAX_BYTES;
 use crate::error::PublishError;
@@ -13,6 +15,7 @@ use crate::log::{Log, Refused};
 use crate::name::ChannelName;
 use crate::ring::{Completion, Dead, Ring, RingState};
 use crate::sequencer::Sequencer;
+use crate::session::Signal;
 use crate::shard::{Nudge, Shard};
 use crate::stored::{StoredEvent, Timestamp, charge};
 use crate::sync::Ordering;
@@ -32,6 +35,9 @@ impl Log {
         known: Option<Arc<Ring>>,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<(Positions, Arc<Ring>), PublishError> {
+        if self.remote.is_some() {
+            return Err(PublishError::NeedsAsync);
+        }
         let events: Result<Unplaced, _> = events
             .into_iter()
             .map(|event| self.unplaced(name, event))
@@ -45,6 +51,9 @@ impl Log {
         name: &ChannelName,
         outcome: Outcome,
     ) -> Result<Position, PublishError> {
+        if self.remote.is_some() {
+            return Err(PublishError::NeedsAsync);
+        }
         let (positions, _) = self.write(name, None, &mut Write::End(outcome))?;
         Ok(positions[0])
     }
@@ -60,6 +69,16 @@ impl Log {
         if size > limit {
             return Err(PublishError::TooLarge { size, limit });
         }
+        self.post_ephemeral(name, &event);
+        self.hand_out_ephemeral(name, event)
+    }
+
+    /// The part of this node.
+    pub(crate) fn hand_out_ephemeral(
+        &self,
+        name: &ChannelName,
+        event: Event,
+    ) -> Result<bool, PublishError> {
         let Some(ring) = self.find(name).or_else(|| self.matched(name)) else {
             return Ok(false);
         };
@@ -119,11 +138,17 @@ impl Log {
         }
     }
 
-    fn unplaced(&self, name: &ChannelName, event: Event) -> Result<Arc<StoredEvent>, PublishError> {
+    /// Whether the hub takes an event.
+    pub(crate) fn check(&self, name: &ChannelName, event: &Event) -> Result<(), PublishError> {
         let (size, limit) = (event.payload().len(), self.config.max_payload);
-        if size > limit || charge(name, &event) > self.config.max_bytes {
+        if size > limit || charge(name, event) > self.config.max_bytes {
             return Err(PublishError::TooLarge { size, limit });
         }
+        Ok(())
+    }
+
+    fn unplaced(&self, name: &ChannelName, event: Event) -> Result<Arc<StoredEvent>, PublishError> {
+        self.check(name, &event)?;
         Ok(StoredEvent::unplaced(name.clone(), event))
     }
 
@@ -234,6 +259,74 @@ impl Log {
         Ok(Some(positions))
     }
 
+    /// Takes a record that the log outside has assigned a place: the same critical section.
+    /// `false` when it was given before.
+    pub(crate) fn take_record(&self, record: Record) -> bool {
+        let mut dead = Dead::new();
+        let mut nudges = Nudges::new();
+        let mut wakers = Vec::new();
+        let name = record.channel.clone();
+        let sequence = record.position.sequence();
+        // A ring that is made begins at the committed number, under the same lock.
+        let mut map = self.map(&name);
+        let mut sequencer = self.sequencer.lock();
+        if sequence <= sequencer.last() {
+            return false;
+        }
+        let mut ring = map.find(&name);
+        if ring.is_none() && self.is_awaited(&name) {
+            ring = self.create_in(&mut map, &name, true).ok();
+            if ring.is_none() {
+                // There is no room for it: who has it by a pattern has to find that out.
+                for shard in &self.shards {
+                    let look = |signal: &Arc<Signal>| wakers.extend(signal.announce_many());
+                    shard.patterns.for_each_since(&name, 0, look);
+                }
+            }
+        }
+        let before = sequencer.last();
+        let time = sequencer.take(sequence, record.time);
+        if let Some(ring) = &ring {
+            let mut state = ring.state.lock();
+            let announcement = Announcement {
+                since: 0,
+                after: before,
+                number: state.end(),
+                ephemeral: state.ephemerals.end(),
+            };
+            if sequence > state.trim_mark() && state.completion().is_none() {
+                match record.body {
+                    Body::Completion(outcome) => state.complete(Completion {
+                        sequence,
+                        time,
+                        outcome,
+                    }),
+                    Body::Event(event) => {
+                        let event = StoredEvent::new(record.position, time, name.clone(), event);
+                        let charge = event.charge();
+                        state.append(Arc::new(event));
+                        self.charged.fetch_add(charge, Ordering::Relaxed);
+                    }
+                }
+            }
+            let freed = state.trim(&ring.retention, time, &mut dead);
+            self.charged.fetch_sub(freed, Ordering::Relaxed);
+            sequencer.index(ring, &mut state);
+            self.announce(&mut state, announcement);
+            let waiting = &mut state.waiting;
+            waiting.queue(|shard| nudges.extend(self.shards[shard].queue(ring, sequence)));
+            self.committed.store(sequence, Ordering::Release);
+            drop(state);
+            self.evict(&mut sequencer, &mut dead);
+        } else {
+            self.committed.store(sequence, Ordering::Release);
+        }
+        drop((sequencer, map));
+        wakers.into_iter().for_each(Waker::wake);
+        self.nudge(nudges);
+        true
+    }
+
     /// Removes the hub's oldest events while all channels together hold too much.
     fn evict(&self, sequencer: &mut Sequencer, dead: &mut Dead) {
         while self.charged.load(Ordering::Relaxed) > self.config.max_bytes {
@@ -256,7 +349,7 @@ impl Log {
     }
 
     /// Does for the shards what a publish owes them, once its locks are released.
-    fn nudge(&self, nudges: Nudges) {
+    pub(crate) fn nudge(&self, nudges: Nudges) {
         for nudge in nudges {
             match nudge {
                 Nudge::Wake(waker) => waker.wake(),
@@ -268,4 +361,4 @@ impl Log {
 
 pub(crate) type Positions = SmallVec<[Position; 1]>;
 type Unplaced = SmallVec<[Arc<StoredEvent>; 1]>;
-type Nudges = SmallVec<[Nudge; 4]>;
+pub(crate) type Nudges = SmallVec<[Nudge; 4]>;

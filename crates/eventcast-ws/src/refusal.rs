@@ -64,7 +64,9 @@ impl From<PublishError> for Refusal {
             PublishError::Channel(_) => ErrorCode::BadChannel,
             PublishError::Completed => ErrorCode::Completed,
             PublishError::TooLarge { .. } => ErrorCode::TooLarge,
-            PublishError::TooManyChannels { .. } => ErrorCode::Unavailable,
+            PublishError::Full(_)
+            | PublishError::TooManyChannels { .. }
+            | PublishError::Unavailable { .. } => ErrorCode::Unavailable,
             _ => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())
@@ -77,7 +79,9 @@ impl From<SubscribeError> for Refusal {
             SubscribeError::Channel(_) => ErrorCode::BadChannel,
             SubscribeError::PatternStart => ErrorCode::BadRequest,
             SubscribeError::SessionFull { .. } => ErrorCode::TooManyChannels,
-            SubscribeError::TooManyChannels { .. } => ErrorCode::Unavailable,
+            SubscribeError::TooManyChannels { .. } | SubscribeError::Unavailable => {
+                ErrorCode::Unavailable
+            }
             _ => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())

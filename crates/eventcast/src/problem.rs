@@ -137,6 +137,7 @@ impl From<SubscribeError> for Problem {
         match error {
             SubscribeError::TooManyChannels { .. } => full(),
             SubscribeError::Channel(error) => error.into(),
+            SubscribeError::Unavailable => away(),
             _ => Self::bad_request(error.to_string()),
         }
     }
@@ -150,6 +151,16 @@ impl From<PublishError> for Problem {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
             PublishError::TooManyChannels { .. } => full(),
+            PublishError::Unavailable { .. } => away(),
+            PublishError::Full(_) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the log has no room: the event was not stored",
+            ),
+            PublishError::OutcomeUnknown { .. } => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "the log did not answer: the event may be stored or not; a retry is safe with the \
+                 idempotency key that the request had",
+            ),
             PublishError::Channel(error) => error.into(),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -183,6 +194,10 @@ impl From<Refusal> for Problem {
             _ => problem,
         }
     }
+}
+
+fn away() -> Problem {
+    Problem::unavailable_because("the log cannot be reached: come back later", RETRY_SECONDS)
 }
 
 fn full() -> Problem {

@@ -50,6 +50,20 @@ impl fmt::Debug for BackplaneError {
     }
 }
 
+/// The same error, not merely the same text.
+impl PartialEq for BackplaneError {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = match (&self.source, &other.source) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same && self.context == other.context
+    }
+}
+
+impl Eq for BackplaneError {}
+
 impl Error for BackplaneError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source

@@ -111,6 +111,17 @@ pub trait Backplane: ReplayStore {
         Ok(0)
     }
 
+    /// The same for all channels whose names start with `prefix`, those included that are made
+    /// later: somebody on this node reads a pattern. A log that leaves channels out of the sink has
+    /// to know this too.
+    ///
+    /// # Errors
+    /// As [`want`](Self::want).
+    async fn want_prefix(&self, prefix: &str, wanted: bool) -> Result<u64, BackplaneError> {
+        let _ = (prefix, wanted);
+        Ok(0)
+    }
+
     /// Hands a message to the sinks of all other nodes: at most once, in no order, stored nowhere.
     /// For ephemeral events and presence. A log of a single node has nobody to hand it to.
     ///

@@ -45,6 +45,8 @@ impl Delivery {
             Self::Heartbeat => return false,
             Self::Open(open) => opened(open, out),
             Self::Position(position) => moved(*position, out),
+            Self::Recovered => Object::of_type("recovered", out).end(),
+            Self::Stalled => Object::of_type("stalled", out).end(),
             Self::Subscribed(now) => subscribed(now, out),
         }
         true

@@ -253,7 +253,8 @@ impl Presence {
         let limit = self.log.config.max_payload;
         for (channel, news) in news {
             // One that is completed has nobody to be told, and so has one that nobody reads.
-            let _ = self.log.publish_ephemeral(&channel, news.event(limit));
+            // Every node tells its own.
+            let _ = self.log.hand_out_ephemeral(&channel, news.event(limit));
         }
     }
 

@@ -31,11 +31,11 @@ use crate::selector::ChannelSelector;
 /// ```
 #[must_use = "nothing happens before `open`"]
 pub struct SessionBuilder {
-    hub: Hub,
-    channels: Vec<(ChannelSelector, SubscriptionOptions)>,
+    pub(super) hub: Hub,
+    pub(super) channels: Vec<(ChannelSelector, SubscriptionOptions)>,
     options: SubscriptionOptions,
     resume: Option<Resume>,
-    error: Option<NameError>,
+    pub(super) error: Option<NameError>,
 }
 
 /// What a resume id turned out to be.
@@ -54,6 +54,8 @@ pub(crate) enum Beginning {
     Resumed(u64),
     /// With an id that cannot be honoured; once the first channels are attached, it counts as none.
     Broken(GapReason),
+    /// With an id of what was lost at a fork: after it comes what followed.
+    Forked(u64),
     /// With an id, and the first channels are attached.
     Continued,
 }
@@ -122,6 +124,9 @@ impl SessionBuilder {
         self.channels
             .sort_by_key(|(selector, _)| matches!(selector, ChannelSelector::Pattern(_)));
         let log = &self.hub.log;
+        if log.remote.is_some() {
+            return Err(SubscribeError::NeedsAsync);
+        }
         let committed = log.committed();
         let beginning = self.beginning(log, committed);
         let mut session = Session::new(&self.hub, committed, beginning);
@@ -143,13 +148,16 @@ impl SessionBuilder {
         Ok(session)
     }
 
-    fn beginning(&self, log: &Log, committed: u64) -> Beginning {
+    pub(super) fn beginning(&self, log: &Log, committed: u64) -> Beginning {
         match self.resume {
             None => Beginning::First,
             Some(Resume::Unparsable) => Beginning::Broken(GapReason::Unknown),
             Some(Resume::At(position)) => match log.honour(position, committed) {
                 Ok(sequence) => Beginning::Resumed(sequence),
-                Err(reason) => Beginning::Broken(reason),
+                Err(reason) => match log.after_fork(position) {
+                    Some(sequence) => Beginning::Forked(sequence),
+                    None => Beginning::Broken(reason),
+                },
             },
         }
     }
@@ -167,6 +175,13 @@ impl fmt::Debug for SessionBuilder {
 impl Log {
     /// The sequence of a position of this log, or why it cannot be honoured.
     fn honour(&self, position: Position, committed: u64) -> Result<u64, GapReason> {
+        if let Some(remote) = &self.remote {
+            // What this node was not given yet may be in the log.
+            return match remote.holds(position) {
+                true => Ok(position.sequence()),
+                false => Err(GapReason::Epoch),
+            };
+        }
         if position.epoch() != self.epoch {
             Err(GapReason::Epoch)
         } else if position.sequence() > committed {
@@ -175,6 +190,11 @@ impl Log {
         } else {
             Ok(position.sequence())
         }
+    }
+
+    /// For a position that was lost at a fork: before what followed it.
+    fn after_fork(&self, position: Position) -> Option<u64> {
+        self.remote.as_ref()?.after_fork(position)
     }
 
     /// Where a start lies, and why it cannot be honoured, if so.

@@ -108,6 +108,23 @@ impl Cursor {
         self
     }
 
+    /// Whether its next event is, or was, in the ring.
+    pub(crate) fn was_in_ring(&self) -> bool {
+        self.number.is_some()
+    }
+
+    /// Goes on in the ring, which reaches down to it.
+    pub(crate) fn enter_ring(&mut self, state: &RingState) {
+        self.number = state.number_after(self.sequence);
+    }
+
+    /// Whether the filter lets an event through.
+    pub(crate) fn takes(&self, event: &StoredEvent) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.takes(event))
+    }
+
     pub(crate) fn set_options(&mut self, options: &SubscriptionOptions) {
         self.slow = options.slow;
         self.filter.clone_from(&options.filter);

@@ -165,6 +165,11 @@ impl Session {
                 self.settle_start();
                 Some(reason)
             }
+            Beginning::Forked(_) => {
+                self.beginning = Beginning::First;
+                self.settle_start();
+                Some(GapReason::Epoch)
+            }
             Beginning::Resumed(_) => {
                 self.beginning = Beginning::Continued;
                 None

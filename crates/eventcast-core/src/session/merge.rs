@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use super::cursor::{Cursor, Step};
 use super::options::SlowPolicy;
@@ -29,13 +30,13 @@ impl Budget {
         self.events == 0 || self.bytes == 0
     }
 
-    fn spend(&mut self, bytes: usize) {
+    pub(super) fn spend(&mut self, bytes: usize) {
         self.events -= 1;
         self.bytes = self.bytes.saturating_sub(bytes + DELIVERY_BYTES);
     }
 
     /// For an event that nobody gets: time was spent, and nothing is written.
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.events -= 1;
     }
 }
@@ -47,7 +48,7 @@ impl Session {
         let Some(index) = self.active.pop() else {
             return;
         };
-        while !budget.is_spent() {
+        while !budget.is_spent() && !self.waits_for_page(index) {
             if self.turn(index, u64::MAX, u64::MAX, budget, out).is_none() {
                 return;
             }
@@ -76,6 +77,11 @@ impl Session {
                 over.push(index);
                 continue;
             }
+            if subscription.cursor.is_cold(&state) {
+                drop(state);
+                heads.push(Reverse((subscription.cold_bound(), index)));
+                continue;
+            }
             let bound = bound_or_arm(
                 &subscription.cursor,
                 &mut state,
@@ -96,6 +102,9 @@ impl Session {
                 waits = Some(bound);
                 break;
             }
+            if self.waits_for_page(index) {
+                break;
+            }
             heads.pop();
             let next = heads.peek().map_or(u64::MAX, |Reverse((bound, _))| *bound);
             if let Some(bound) = self.turn(index, dispatched, next, budget, out) {
@@ -105,6 +114,55 @@ impl Session {
         self.active
             .extend(heads.into_iter().map(|Reverse((_, index))| index));
         waits
+    }
+
+    /// Whether nothing is known of what a channel brings next.
+    fn waits_for_page(&self, index: u32) -> bool {
+        let subscription = self.subscriptions.get(index as usize);
+        let cold = subscription.and_then(|subscription| subscription.cold.as_ref());
+        cold.is_some_and(|cold| cold.needs_page())
+    }
+
+    /// A turn of a channel whose next events are not in its ring; `None` when they are.
+    fn turn_cold(
+        &mut self,
+        index: u32,
+        limits: (u64, u64),
+        budget: &mut Budget,
+        out: &mut Vec<Delivery>,
+    ) -> Option<Option<u64>> {
+        let subscription = &mut self.subscriptions[index as usize];
+        let ring = Arc::clone(&subscription.ring);
+        let mut state = ring.state.lock();
+        if !subscription.cursor.is_cold(&state) {
+            return None;
+        }
+        read_ephemerals(&mut subscription.cursor, &state, budget, out);
+        if !budget.is_spent()
+            && self
+                .cold_turn(index, &mut state, limits, budget, out)
+                .is_none()
+        {
+            return Some(None);
+        }
+        let subscription = &mut self.subscriptions[index as usize];
+        if subscription.cursor.is_cold(&state) {
+            return Some(Some(subscription.cold_bound()));
+        }
+        let place = (self.shard, &self.signal, subscription.slot);
+        let bound = bound_or_arm(
+            &subscription.cursor,
+            &mut state,
+            &mut subscription.armed,
+            place,
+        );
+        let is_over =
+            bound.is_none() && !subscription.named && (subscription.cursor.done || state.collected);
+        drop(state);
+        if is_over {
+            self.remove(index as usize);
+        }
+        Some(bound)
     }
 
     /// Delivers from one channel, which has the lowest bound, until `next`, the lowest bound of
@@ -117,12 +175,18 @@ impl Session {
         budget: &mut Budget,
         out: &mut Vec<Delivery>,
     ) -> Option<u64> {
+        if self.node.is_some()
+            && let Some(turned) = self.turn_cold(index, (dispatched, next), budget, out)
+        {
+            return turned;
+        }
         let Subscription {
             ring,
             slot,
             armed,
             cursor,
             named,
+            ..
         } = &mut self.subscriptions[index as usize];
         let mut state = ring.state.lock();
         read_ephemerals(cursor, &state, budget, out);

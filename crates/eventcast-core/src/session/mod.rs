@@ -1,10 +1,13 @@
 //! Sessions: one reader, any number of channels, one order.
 
 mod builder;
+mod cold;
 mod cursor;
 mod handle;
 mod join;
 mod merge;
+mod node;
+mod open;
 mod options;
 mod patterns;
 mod position;
@@ -14,6 +17,7 @@ mod signal;
 mod subscription;
 
 pub use builder::SessionBuilder;
+pub(crate) use cursor::Origin;
 pub use handle::{ChangeError, SessionHandle};
 pub use join::Joined;
 pub use options::{ParseOptionError, SlowPolicy, Start, SubscriptionOptions};

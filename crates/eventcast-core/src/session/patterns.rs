@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::cold::Cold;
 use super::cursor::{Cursor, Origin};
 use super::options::{SlowPolicy, SubscriptionOptions};
 use super::reader::Session;
@@ -28,6 +29,8 @@ pub(super) struct PatternSubscription {
     pub(super) generation: u64,
     /// Its place among the session's channels.
     pub(super) order: u32,
+    /// Which channels fit and have something after this sequence is for the log outside to say.
+    pub(super) unknown_after: Option<u64>,
 }
 
 impl Session {
@@ -43,6 +46,9 @@ impl Session {
             return Ok(false);
         }
         self.make_room()?;
+        if self.node.is_some() && matches!(origin, Origin::Last(_) | Origin::Since(_)) {
+            return Err(SubscribeError::PatternStart);
+        }
         let origin = match origin {
             // Completed channels are not news.
             Origin::Live(sequence) => Origin::Sequence(sequence),
@@ -61,9 +67,16 @@ impl Session {
             start,
             generation,
             order: self.generation,
+            unknown_after: self.node.is_some().then_some(match origin {
+                Origin::Sequence(sequence) => sequence,
+                _ => 0,
+            }),
         });
         self.generation = self.generation.wrapping_add(1);
         self.finished = false;
+        if self.node.is_some() {
+            return Ok(true);
+        }
         match self.attach_matches(self.patterns.len() - 1, origin) {
             Ok(is_lost) => {
                 if is_lost {
@@ -86,9 +99,8 @@ impl Session {
     /// Removes a pattern, and the channels that the session has by it alone.
     pub(super) fn remove_pattern(&mut self, index: usize) {
         let gone = self.patterns.remove(index);
-        self.log.shards[self.shard]
-            .patterns
-            .remove(gone.pattern.prefix(), gone.generation);
+        self.log
+            .leave_pattern(self.shard, gone.pattern.prefix(), gone.generation);
         let matched = self.subscriptions.iter().filter(|(_, s)| !s.named);
         let orphans: Vec<usize> = matched
             .filter(|(_, s)| self.covering(&s.ring.name).is_none())
@@ -168,8 +180,51 @@ impl Session {
         }
     }
 
+    /// Attaches a channel that the log outside has named.
+    pub(super) fn attach_found(
+        &mut self,
+        index: usize,
+        name: &ChannelName,
+        after: u64,
+    ) -> Result<(), SubscribeError> {
+        let options = self.patterns[index].options.clone();
+        let mine = |s: &Subscription| s.ring.name == *name;
+        let known = self.subscriptions.iter().find(|(_, s)| mine(s));
+        if known.is_some_and(|(_, s)| !s.ring.state.lock().collected) {
+            return Ok(());
+        }
+        self.make_room()?;
+        loop {
+            let ring = self.log.find_or_create(name).map_err(|_| {
+                let limit = self.log.config.max_channels;
+                SubscribeError::TooManyChannels { limit }
+            })?;
+            let mut state = ring.state.lock();
+            if state.collected {
+                continue;
+            }
+            let cursor = Cursor::new(&state, Origin::Sequence(after), &options);
+            state.attach_match();
+            drop(state);
+            let key = self.insert(ring, cursor, false);
+            if after == 0 {
+                self.subscriptions[key].cold = Some(Cold::from_trim_mark());
+            }
+            return Ok(());
+        }
+    }
+
     /// As a resume at what was read would do.
     fn look_again(&mut self) -> Option<End> {
+        if self.node.is_some() {
+            let reached = self.reached;
+            for pattern in &mut self.patterns {
+                let after = reached.max(pattern.start);
+                let unknown = pattern.unknown_after.get_or_insert(after);
+                *unknown = after.min(*unknown);
+            }
+            return None;
+        }
         for index in 0..self.patterns.len() {
             let pattern = &self.patterns[index];
             let (slow, name) = (pattern.options.slow, pattern.pattern.clone());
@@ -314,6 +369,7 @@ impl Session {
             armed: None,
             cursor,
             named,
+            cold: None,
         })
     }
 }

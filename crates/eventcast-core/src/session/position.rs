@@ -51,7 +51,11 @@ impl Session {
     #[must_use]
     pub fn heartbeat(&mut self) -> Delivery {
         // What its channels' own trim marks have passed was delivered, unless it was passed over.
-        let moved = if self.position < self.log.next_floor() {
+        let is_behind = || {
+            let lag = self.log.committed().saturating_sub(self.position);
+            self.node.is_some() && lag > MAX_LAG
+        };
+        let moved = if self.position < self.log.next_floor() || is_behind() {
             self.settle()
         } else {
             self.selective && self.tell_reached()
@@ -81,7 +85,9 @@ impl Session {
             && !self.ended
             && self.active.is_empty()
             && self.opening.is_empty()
-            && !self.signal.has_news();
+            && !self.signal.has_news()
+            && self.knows_forks()
+            && self.patterns.iter().all(|p| p.unknown_after.is_none());
         if idle {
             self.reached = self.reached.max(dispatched);
         }
@@ -104,6 +110,8 @@ impl Session {
                 Some(lowest) => lowest.min(self.position),
                 None => self.position,
             };
+            let unknown = self.patterns.iter().filter_map(|p| p.unknown_after).min();
+            self.position = unknown.map_or(self.position, |after| after.min(self.position));
             self.reached = self.position;
         }
     }
@@ -113,3 +121,6 @@ impl Session {
         self.opening.iter().any(is_gap)
     }
 }
+
+/// Of a log outside it is not known what it forgets: a position so far behind is told anew.
+const MAX_LAG: u64 = 1024;

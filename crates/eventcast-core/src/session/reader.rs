@@ -12,6 +12,7 @@ use slab::Slab;
 use super::builder::Beginning;
 use super::handle::SessionHandle;
 use super::merge::Budget;
+use super::node::Node;
 use super::patterns::PatternSubscription;
 use super::signal::{Signal, Slot};
 use super::subscription::Subscription;
@@ -96,6 +97,8 @@ pub struct Session {
     /// What was published before the session was opened.
     began: u64,
     pub(super) ended: bool,
+    /// Only of a hub whose log is outside.
+    pub(super) node: Option<Box<Node>>,
 }
 
 pub(super) type ChannelObserver = dyn Fn(&[ChannelSelector]) + Send + Sync;
@@ -122,13 +125,15 @@ impl Default for BatchLimits {
 impl Session {
     pub(super) fn new(hub: &Hub, committed: u64, beginning: Beginning) -> Self {
         let position = match beginning {
-            Beginning::Resumed(sequence) => sequence,
+            Beginning::Forked(sequence) | Beginning::Resumed(sequence) => sequence,
             Beginning::Broken(_) | Beginning::Continued | Beginning::First => committed,
         };
+        let signal = Arc::default();
         Self {
+            node: Node::new(&hub.log, &signal),
             shard: hub.log.assign_shard(),
             log: Arc::clone(&hub.log),
-            signal: Arc::default(),
+            signal,
             subscriptions: Slab::new(),
             patterns: Vec::new(),
             active: Vec::new(),
@@ -319,6 +324,18 @@ impl Session {
                 continue;
             }
             out.append(&mut self.opening);
+            if self.node.is_some() {
+                match self.poll_node(cx, out) {
+                    Poll::Ready(None) => {}
+                    Poll::Ready(Some(end)) => {
+                        self.ended = true;
+                        out.push(Delivery::End(end));
+                        return Poll::Ready(());
+                    }
+                    Poll::Pending if out.len() > before => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
             let waits = if self.has_one_channel() {
                 self.read_single(&mut budget, out);
                 None
@@ -344,6 +361,9 @@ impl Session {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
+            if self.node.is_some() && (self.has_new_reads() || !self.knows_forks()) {
+                continue;
+            }
             match waits {
                 Some(sequence) if !self.log.shards[self.shard].block(&self.signal, sequence) => {}
                 _ => return Poll::Pending,
@@ -358,7 +378,9 @@ impl Session {
     pub fn is_waiting(&self) -> bool {
         // Every channel is armed, in the critical section that found it read to its end, after the
         // waker was left.
-        self.active.is_empty() && !self.ended
+        self.active.is_empty()
+            && !self.ended
+            && self.patterns.iter().all(|p| p.unknown_after.is_none())
     }
 
     /// At most one, now and later.
@@ -421,9 +443,12 @@ impl Stream for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.signal.close();
-        let index = &self.log.shards[self.shard].patterns;
+        if let Some(node) = &self.node {
+            node.leave(&self.log, &self.signal);
+        }
         for pattern in &self.patterns {
-            index.remove(pattern.pattern.prefix(), pattern.generation);
+            self.log
+                .leave_pattern(self.shard, pattern.pattern.prefix(), pattern.generation);
         }
         for subscription in self.subscriptions.drain() {
             subscription.detach(&self.log, self.shard);

@@ -25,6 +25,7 @@ pub(crate) struct Signal {
     /// Stands in its shard's list of blocked sessions.
     blocked: AtomicBool,
     pub(super) progress: Progress,
+    ahead: AtomicBool,
 }
 
 /// Channels that a session's patterns fit and that it was not told of before.
@@ -139,7 +140,23 @@ impl Signal {
         self.wake();
     }
 
-    fn wake(&self) {
+    /// Has the session look for channels that its patterns fit.
+    pub(crate) fn announce_many(&self) -> Option<Waker> {
+        let mut state = self.state.lock();
+        state.announced = Some(Box::new(Announced::TooMany));
+        state.waker.take()
+    }
+
+    /// The session waits for what its node was not given yet, or no longer.
+    pub(crate) fn set_ahead(&self, is_ahead: bool) {
+        self.ahead.store(is_ahead, Ordering::Release);
+    }
+
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn wake(&self) {
         let waker = self.state.lock().waker.take();
         if let Some(waker) = waker {
             waker.wake();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cold::Cold;
 use super::cursor::{Cursor, Origin};
 use super::options::SubscriptionOptions;
 use super::signal::{Signal, Slot};
@@ -18,6 +19,8 @@ pub(crate) struct Subscription {
     pub(crate) cursor: Cursor,
     /// The session named the channel; otherwise it has it by a pattern.
     pub(crate) named: bool,
+    /// What comes from a log outside, while the ring does not reach down to the cursor.
+    pub(crate) cold: Option<Box<Cold>>,
 }
 
 impl Subscription {

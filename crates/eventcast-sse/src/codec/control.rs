@@ -27,6 +27,12 @@ pub(super) fn encode(delivery: &Delivery, out: &mut Vec<u8>) {
         Delivery::Position(position) => block(out, "position", None, Some(*position), |out| {
             out.extend_from_slice(b"{}");
         }),
+        Delivery::Recovered => block(out, "recovered", None, None, |out| {
+            out.extend_from_slice(b"{}");
+        }),
+        Delivery::Stalled => block(out, "stalled", None, None, |out| {
+            out.extend_from_slice(b"{}");
+        }),
         _ => {}
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn subscribe(
     let resumed = resume(shared, permissions, &query)?;
     query.channels.clone_from(&resumed.channels);
     if transport == Transport::WebSocket {
-        return websocket::answer(shared, &grant, request, &query);
+        return websocket::answer(shared, &grant, request, &query).await;
     }
     if query.channels.is_empty() {
         return Err(Problem::bad_request(
@@ -56,7 +56,7 @@ pub(crate) async fn subscribe(
     if request.method() == Method::HEAD {
         return Ok(head(transport));
     }
-    let mut session = open(shared, permissions, &query)?;
+    let mut session = open(shared, permissions, &query).await?;
     if transport == Transport::Sse && session.is_finished() {
         // The one answer after which an EventSource does not come back.
         let mut response = Response::new(ResponseBody::full(""));
@@ -260,7 +260,11 @@ fn sse_format(query: &Query, named_one: bool) -> SseFormat {
     }
 }
 
-fn open(shared: &Shared, permissions: &Permissions, query: &Query) -> Result<Session, Problem> {
+async fn open(
+    shared: &Shared,
+    permissions: &Permissions,
+    query: &Query,
+) -> Result<Session, Problem> {
     let mut builder = shared.hub.session();
     let options = options(query);
     for channel in &query.channels {
@@ -272,7 +276,7 @@ fn open(shared: &Shared, permissions: &Permissions, query: &Query) -> Result<Ses
     if let Some(id) = &query.last_event_id {
         builder = builder.resume(id);
     }
-    Ok(builder.open()?)
+    Ok(builder.open_async().await?)
 }
 
 /// How channels begin and behave that a query names.

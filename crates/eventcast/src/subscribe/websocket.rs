@@ -17,7 +17,7 @@ use crate::server::Stream;
 use crate::service::Shared;
 use crate::spread::around;
 
-pub(super) fn answer(
+pub(super) async fn answer(
     shared: &Arc<Shared>,
     grant: &Grant,
     mut request: Request<()>,
@@ -37,7 +37,7 @@ pub(super) fn answer(
             "plain mode cannot subscribe later: name at least one channel",
         ));
     }
-    let mut session = open(shared, &grant.permissions, query)?;
+    let mut session = open(shared, &grant.permissions, query).await?;
     let departure = departure(shared, Transport::WebSocket, &request);
     let registered = register(shared, Transport::WebSocket, &mut session, departure, grant)?;
     let mut registered = registered.ok_or_else(|| shared.unavailable())?;
