@@ -92,3 +92,15 @@ pub enum SubscribeError {
     #[error("the log cannot be reached")]
     Unavailable,
 }
+
+/// Why there is no page of a channel's history.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The channel's name breaks the rules. The caller is at fault.
+    #[error("the channel's name is not valid")]
+    Channel(#[from] NameError),
+    /// The hub's log cannot be reached; a retry helps once it is back.
+    #[error("the log cannot be reached")]
+    Unavailable(#[from] BackplaneError),
+}

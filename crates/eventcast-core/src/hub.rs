@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::channel::ChannelHandle;
 use crate::config::HubConfig;
 use crate::delivery::Outcome;
-use crate::error::{PublishError, SubscribeError};
+use crate::error::{HistoryError, PublishError, SubscribeError};
 use crate::event::Event;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::id::Position;
@@ -221,6 +221,8 @@ impl Hub {
     ///
     /// # Errors
     /// [`NameError`] when the name is not valid. A channel that does not exist has an empty page.
+    /// Of a hub whose log is outside, the page is what memory holds: see
+    /// [`history_async`](Self::history_async).
     pub fn history(
         &self,
         channel: impl TryInto<ChannelName, Error: Into<NameError>>,
@@ -228,6 +230,23 @@ impl Hub {
     ) -> Result<HistoryPage, NameError> {
         let name = channel.try_into().map_err(Into::into)?;
         Ok(self.log.history(&name, query))
+    }
+
+    /// [`history`](Self::history) for hubs whose log is outside this process, which is asked, and
+    /// for others.
+    ///
+    /// # Errors
+    /// [`HistoryError`] when the name is not valid, or the log cannot be reached.
+    pub async fn history_async(
+        &self,
+        channel: impl TryInto<ChannelName, Error: Into<NameError>> + Send,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, HistoryError> {
+        let name = channel.try_into().map_err(Into::into)?;
+        match &self.log.remote {
+            None => Ok(self.log.history(&name, query)),
+            Some(remote) => Ok(self.log.stored_history(remote, &name, query).await?),
+        }
     }
 
     /// Subscribes to one channel, or to a [pattern](crate::ChannelPattern), from now on; see [`session`](Self::session) for more.

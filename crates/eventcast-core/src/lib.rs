@@ -49,7 +49,7 @@ pub use delivery::{
     Completed, Conflated, Delivery, End, EphemeralEvent, Gap, GapReason, Open, Outcome, Subscribed,
 };
 pub use driver::Driver;
-pub use error::{PublishError, SubscribeError};
+pub use error::{HistoryError, PublishError, SubscribeError};
 #[cfg(feature = "json")]
 pub use event::JsonError;
 pub use event::{Event, Payload, PayloadKind};

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::service::{Shared, json_response};
 
 /// Answers with a page, its events in envelopes.
-pub(crate) fn history(
+pub(crate) async fn history(
     shared: &Shared,
     permissions: &Permissions,
     channel: &ChannelName,
@@ -19,7 +19,7 @@ pub(crate) fn history(
     if !permissions.may(Action::History, channel) {
         return Err(Denied::Forbidden.into());
     }
-    let page = shared.hub.history(channel, query)?;
+    let page = shared.hub.history_async(channel, query).await?;
     let position = format!(",\"position\":\"{}\"", page.position);
     Ok(json_response(page_document(
         channel.as_str(),

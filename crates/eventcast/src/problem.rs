@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use eventcast_core::{NameError, PublishError, SubscribeError};
+use eventcast_core::{HistoryError, NameError, PublishError, SubscribeError};
 use eventcast_ws::{ErrorCode, Refusal};
 use http::header::{
     ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
@@ -139,6 +139,15 @@ impl From<SubscribeError> for Problem {
             SubscribeError::Channel(error) => error.into(),
             SubscribeError::Unavailable => away(),
             _ => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Channel(error) => error.into(),
+            _ => away(),
         }
     }
 }

@@ -304,7 +304,7 @@ impl EventService {
             Target::Channel(_) => Err(Problem::method_not_allowed("POST")),
             Target::History(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let grant = shared.allow_work(&parts).await?;
-                history(shared, &grant.permissions, &channel, query.history)
+                history(shared, &grant.permissions, &channel, query.history).await
             }
             Target::Presence(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let grant = shared.allow_work(&parts).await?;

@@ -6,6 +6,7 @@
 mod activate;
 mod bell;
 mod chores;
+mod history;
 mod message;
 mod publish;
 mod sink;
@@ -100,6 +101,11 @@ impl Remote {
     /// Whether a position can be resumed at without loss to a fork.
     pub(crate) fn holds(&self, position: Position) -> bool {
         self.forks().lineage.holds(position)
+    }
+
+    /// Whether a position's epoch is or was this log's.
+    pub(crate) fn knows(&self, position: Position) -> bool {
+        self.forks().lineage.knows(position.epoch())
     }
 
     /// For a position that was lost at a fork: before what followed it.
@@ -213,7 +219,7 @@ impl Hub {
     /// with [`PublishError::NeedsAsync`](crate::PublishError::NeedsAsync) and
     /// [`SubscribeError::NeedsAsync`](crate::SubscribeError::NeedsAsync). Spawn the
     /// [drivers](Self::drivers): without them nothing that failed is tried again before the log
-    /// brings something new, ephemeral events stay on this node, and the log is told neither to
+    /// says that it is back, ephemeral events stay on this node, and the log is told neither to
     /// maintain itself nor what nobody wants any more.
     ///
     /// ```

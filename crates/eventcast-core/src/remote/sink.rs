@@ -68,6 +68,7 @@ impl Sink for HubSink {
         self.with(|log, remote| {
             log.skip_to(sequence, None);
             remote.progress.ring();
+            remote.retry.ring();
         });
     }
 

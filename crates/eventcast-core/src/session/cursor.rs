@@ -152,11 +152,17 @@ impl Cursor {
         if self.sequence < state.trim_mark() {
             return Some(self.sequence + 1);
         }
-        match state.at(self.number?) {
+        match state.at(self.next_number(state)?) {
             Some(event) => Some(event.sequence()),
             None if self.done => None,
             None => state.completion().map(|end| end.sequence),
         }
+    }
+
+    /// The running number of the next event of the ring. One that resumed after what this node was
+    /// given then may find that trimmed which it was to pass over.
+    fn next_number(&self, state: &RingState) -> Option<u64> {
+        Some(self.number?.max(state.trimmed()))
     }
 
     /// Steps over what was trimmed, if anything was lost by that: why, and how much.
@@ -184,7 +190,7 @@ impl Cursor {
 
     /// The next step up to `limit`.
     pub(crate) fn step(&mut self, state: &RingState, limit: u64) -> Step {
-        let Some(number) = self.number else {
+        let Some(number) = self.next_number(state) else {
             return Step::Nothing;
         };
         let Some(event) = state.at(number) else {

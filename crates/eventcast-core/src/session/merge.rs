@@ -98,11 +98,12 @@ impl Session {
             let Some(&Reverse((bound, index))) = heads.peek() else {
                 break;
             };
-            if bound > dispatched {
-                waits = Some(bound);
+            // Its bound is no event's sequence: nobody dispatches it.
+            if self.waits_for_page(index) {
                 break;
             }
-            if self.waits_for_page(index) {
+            if bound > dispatched {
+                waits = Some(bound);
                 break;
             }
             heads.pop();

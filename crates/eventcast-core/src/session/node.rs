@@ -27,6 +27,8 @@ pub(super) struct Node {
     ahead: Option<(u64, Timestamp)>,
     /// A look for channels that patterns fit; nothing is handed out before it is done.
     lookup: Option<Lookup>,
+    /// The last look failed.
+    lookup_failed: bool,
 }
 
 type Lookup = Pin<Box<dyn Future<Output = Result<Vec<ChannelName>, BackplaneError>> + Send>>;
@@ -42,6 +44,7 @@ impl Node {
             failing: false,
             ahead: None,
             lookup: None,
+            lookup_failed: false,
         }))
     }
 
@@ -105,7 +108,7 @@ impl Session {
                 is_late = since.is_older_than(AHEAD_FOR, self.log.config.clock.now());
             }
         }
-        let is_stalled = remote.is_stalled() || node.failing || is_late;
+        let is_stalled = remote.is_stalled() || node.failing || node.lookup_failed || is_late;
         if is_stalled != node.told_stalled {
             node.told_stalled = is_stalled;
             out.push(match is_stalled {
@@ -173,7 +176,7 @@ impl Session {
                 let Some(node) = &mut self.node else {
                     return Poll::Ready(None);
                 };
-                let retry = node.failing;
+                let retry = node.lookup_failed;
                 let lookup = node.lookup.get_or_insert_with(|| {
                     Box::pin(async move {
                         if let (Some(remote), true) = (&log.remote, retry) {
@@ -186,11 +189,11 @@ impl Session {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(_)) => {
                         node.lookup = None;
-                        node.failing = true;
+                        node.lookup_failed = true;
                     }
                     Poll::Ready(Ok(names)) => {
                         node.lookup = None;
-                        node.failing = false;
+                        node.lookup_failed = false;
                         self.patterns[index].unknown_after = None;
                         for name in names {
                             if self.attach_found(index, &name, after).is_err() {

@@ -287,6 +287,15 @@ impl Session {
     }
 
     fn attach_announced(&mut self, ring: Arc<Ring>, announcement: Announcement) -> Option<End> {
+        let fitting = self.patterns.iter().enumerate();
+        let fitting = fitting.filter(|(_, p)| p.pattern.matches(&ring.name));
+        let unknown = fitting.filter_map(|(index, p)| Some((p.unknown_after?, index)));
+        if let Some((after, index)) = unknown.min() {
+            // What it had before the announcement is not known yet.
+            let name = ring.name.clone();
+            let is_full = self.attach_found(index, &name, after).is_err();
+            return is_full.then_some(End::TooManyChannels);
+        }
         let pattern = self.covering(&ring.name)?;
         let (start, options) = (pattern.start, pattern.options.clone());
         if self.make_room().is_err() {
