@@ -1,13 +1,15 @@
 //! What outlives the process.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use eventcast_core::{AppendError, Body, Outcome};
+use tokio::task::JoinHandle;
 
 use super::super::harness::Restart;
 use super::super::ledger::Ledger;
 use super::super::node::{Node, append, body, keyed, wide};
 use super::super::pages::read;
 use super::super::stage::{Stage, now};
-use super::publish;
 use crate::verdict::ensure;
 
 const BOTH: [Restart; 2] = [Restart::Clean, Restart::Kill];
@@ -37,9 +39,10 @@ pub async fn a_clean_restart_keeps_all(stage: Stage) -> Result<(), String> {
 /// Killed while it is appending, a log has everything that it acknowledged, at the same positions.
 pub async fn a_kill_loses_nothing_acknowledged(stage: Stage) -> Result<(), String> {
     let mut ledger = Ledger::default();
+    let flat_out = Arc::default();
     let mut node = stage.node().await?;
     for _ in 0..3 {
-        node.want(&["a", "b"]).await?;
+        node.want(&["a", "b", "c"]).await?;
         let mut noted = node
             .publish(&mut ledger, "a", vec![body("x"), body("y")])
             .await?;
@@ -48,17 +51,45 @@ pub async fn a_kill_loses_nothing_acknowledged(stage: Stage) -> Result<(), Strin
                 .publish(&mut ledger, "b", vec![body(&number.to_string())])
                 .await?;
         }
-        let busy = ["one", "two"].map(|tag| publish(&node.plane, tag, &["c"], 1_000, 1));
+        let busy = ["one", "two"].map(|tag| appending(&node, tag, &flat_out));
         let some = noted[0] + 20;
-        stage
-            .soon("appends go on", node.sink.until_reached(some))
-            .await?;
+        let reached = node.sink.until_reached(some);
+        stage.soon("appends go on", reached).await?;
+        // What is answered from here on may or may not outlive the kill.
+        let answered = lock(&flat_out).clone();
         let killed = stage.restart(vec![node], Restart::Kill).await;
-        busy.iter().for_each(|task| task.abort());
+        busy.iter().for_each(JoinHandle::abort);
         node = killed?;
+        let mut all = read(&*node.plane, "c", 0, u64::MAX).await?.records;
+        let expected = answered.of("c");
+        all.retain(|record| expected.contains(&record.position.sequence()));
+        answered.compare(&all, &expected, "c")?;
         holds(&node, &ledger).await?;
     }
     Ok(())
+}
+
+/// Appends one after the other to channel `c`, and notes each that is answered.
+fn appending(node: &Node, tag: &'static str, answered: &Arc<Mutex<Ledger>>) -> JoinHandle<()> {
+    let (plane, answered) = (Arc::clone(&node.plane), Arc::clone(answered));
+    tokio::spawn(async move {
+        for number in 0..1_000 {
+            let bodies = vec![body(&format!("{tag} {number}"))];
+            let given = append(&*plane, "c", bodies.clone(), wide(), now()).await;
+            let Ok(given) = given else {
+                return;
+            };
+            let noted = lock(&answered).note("c", bodies, &given);
+            if noted.is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+}
+
+fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is given after a restart is above all that was ever seen, also what nobody acknowledged.
