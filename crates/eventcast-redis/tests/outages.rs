@@ -1,5 +1,7 @@
 //! Servers that are killed, stopped and emptied, and connections that are cut.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod support;
 
 use std::sync::Arc;

@@ -68,6 +68,14 @@ impl Server {
         self.port
     }
 
+    /// Starts one that takes connections by TLS only.
+    pub(crate) fn start_secure(certificate: &Path, key: &Path) -> Self {
+        let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+        let clients = ["--tls-auth-clients", "no", "--port", "0"];
+        let files = ["--tls-cert-file", certificate, "--tls-key-file", key];
+        Self::start(&[clients, files].concat())
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
