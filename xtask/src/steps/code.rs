@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::steps::Options;
+use crate::tools;
 use crate::workspace::{Workspace, output, run};
 
 pub(super) fn fmt(workspace: &Workspace, _: &Options) -> Result {
@@ -25,7 +26,9 @@ pub(super) fn clippy(workspace: &Workspace, _: &Options) -> Result {
     ]))
 }
 
-pub(super) fn tests(workspace: &Workspace, _: &Options) -> Result {
+pub(super) fn tests(workspace: &Workspace, options: &Options) -> Result {
+    // Tests start servers of their own.
+    tools::ensure(workspace, options, "redis-server", "redis-server")?;
     run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
 }
 
