@@ -46,9 +46,26 @@ pub(crate) async fn append(shared: &Shared, append: &Append) -> Result<Vec<Posit
     loop {
         let link = attempt.link().await?;
         let call = invocation(shared, &link, append, &bodies);
-        let result = timeout_at(attempt.deadline, once(shared, &link, &call, attempt.left())).await;
+        let result = timeout_at(attempt.deadline, once(&link, &call)).await;
         let (next, error) = match result {
             Ok(Ok(Answer::Stored(sequences))) => {
+                match replicated(shared, &link, attempt.deadline).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        attempt.outcome = OutcomeKnown::Unknown;
+                        let few = BackplaneError::new("too few replicas have the records");
+                        return Err(attempt.unavailable(few));
+                    }
+                    Err(error) => {
+                        attempt.outcome = OutcomeKnown::Unknown;
+                        link.fail();
+                        if !is_keyed {
+                            return Err(attempt.unavailable(unreachable(error)));
+                        }
+                        attempt.leave(&link, unreachable(error));
+                        continue;
+                    }
+                }
                 let highest = sequences.iter().copied().max().unwrap_or_default();
                 shared.saw(highest, 0);
                 let known = shared.known();
@@ -160,29 +177,35 @@ impl<'a> Attempt<'a> {
     }
 }
 
-async fn once(
-    shared: &Shared,
-    link: &Link,
-    call: &ScriptInvocation<'_>,
-    left: Duration,
-) -> RedisResult<Answer> {
+async fn once(link: &Link, call: &ScriptInvocation<'_>) -> RedisResult<Answer> {
     let answer: Vec<String> = call.invoke_async(&mut link.commands()).await?;
-    let answer = match answer.split_first() {
+    match answer.split_first() {
         Some((kind, sequences)) if kind == "stored" => {
             let sequences: Result<Vec<u64>, _> = sequences.iter().map(|s| s.parse()).collect();
-            Answer::Stored(sequences.map_err(|_| unexpected())?)
+            Ok(Answer::Stored(sequences.map_err(|_| unexpected())?))
         }
-        Some((kind, _)) if kind == "completed" => return Ok(Answer::Completed),
-        Some((kind, _)) if kind == "fenced" => return Ok(Answer::Fenced),
-        _ => return Err(unexpected()),
-    };
-    let replicas = shared.config.replicas;
-    let millis = left.as_millis().try_into().unwrap_or(u64::MAX);
-    if replicas > 0 && !link.replicated(replicas, millis).await? {
-        let error = "too few replicas have it";
-        return Err((redis::ErrorKind::UnexpectedReturnType, error).into());
+        Some((kind, _)) if kind == "completed" => Ok(Answer::Completed),
+        Some((kind, _)) if kind == "fenced" => Ok(Answer::Fenced),
+        _ => Err(unexpected()),
     }
-    Ok(answer)
+}
+
+/// Whether enough replicas have what was appended, within the time. Waits in parts: the connection
+/// does nothing else meanwhile, and is asked whether it is there.
+async fn replicated(shared: &Shared, link: &Link, deadline: Instant) -> RedisResult<bool> {
+    let replicas = shared.config.replicas;
+    if replicas == 0 {
+        return Ok(true);
+    }
+    let part = shared.config.silence / 4;
+    while Instant::now() < deadline {
+        match timeout_at(deadline, link.replicated(replicas, millis(part))).await {
+            Ok(Ok(false)) => {}
+            Ok(result) => return result,
+            Err(_) => return Ok(false),
+        }
+    }
+    Ok(false)
 }
 
 fn unexpected() -> redis::RedisError {

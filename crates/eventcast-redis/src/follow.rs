@@ -56,10 +56,11 @@ impl Follower {
             };
             if let Ok(link) = resumed {
                 pause = FIRST_PAUSE;
+                // Who is told that the log is back can use it.
+                self.shared.link.send_replace(Some(Arc::clone(&link)));
                 if stalled {
                     self.sink.recovered();
                 }
-                self.shared.link.send_replace(Some(Arc::clone(&link)));
                 // Whatever ended it: the next connection finds out what is true.
                 let _ = self.serve(&link).await;
                 self.shared.link.send_replace(None);
@@ -204,6 +205,7 @@ impl Follower {
             None => self.sink.skipped(until),
         }
         self.seen = until;
+        self.shared.saw(until, 0);
         Ok(())
     }
 
@@ -260,9 +262,9 @@ impl Follower {
     /// Whether nothing is missing: numbers follow each other but where an epoch starts.
     fn is_whole(&self, link: &Link, records: &[Record], until: u64) -> bool {
         let mut next = self.seen + 1;
-        let starts = |from: u64, to: u64| {
-            let mut firsts = link.segments.iter().map(|segment| segment.first);
-            firsts.any(|first| first > from && first == to)
+        let starts = |next: u64, first: u64| {
+            let mut pairs = link.segments.windows(2);
+            pairs.any(|pair| pair[1].first == first && pair[0].last.is_some_and(|l| l < next))
         };
         for sequence in records.iter().map(|record| record.position.sequence()) {
             if sequence != next && !starts(next, sequence) {

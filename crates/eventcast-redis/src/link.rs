@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use eventcast_core::{BackplaneError, Durability, Epoch, Lineage};
@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) until: u64,
     pub(crate) floor: u64,
     failed: Notify,
+    /// The log knows that one of them may take the server's place.
+    has_replicas: AtomicBool,
     appended: AtomicU64,
     /// Up to which append the replicas have everything.
     replicated: Mutex<u64>,
@@ -69,7 +71,7 @@ impl Link {
             ));
         }
         let durability = durability(&mut commands)
-            .await
+            .await?
             .or(shared.config.declared)
             .unwrap_or(Durability::Process);
         let proves = durability == Durability::Synced && !server.was_promoted;
@@ -110,6 +112,7 @@ impl Link {
             until,
             floor,
             failed: Notify::new(),
+            has_replicas: AtomicBool::new(server.has_replicas),
             appended: AtomicU64::new(0),
             replicated: Mutex::new(0),
         }))
@@ -141,7 +144,7 @@ impl Link {
         if !server.is_primary || server.run != self.run || server.evicts {
             return Err(BackplaneError::new("the server changed"));
         }
-        if server.has_replicas {
+        if server.has_replicas && !self.has_replicas.swap(true, Ordering::Relaxed) {
             redis::cmd("HSETNX")
                 .arg(shared.keys.log())
                 .arg("replicated")

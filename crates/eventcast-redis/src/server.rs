@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use eventcast_core::{BackplaneError, Durability};
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisResult, ServerErrorKind};
+
+use crate::failure::unreachable;
 
 /// How long what is acknowledged may not be on the disk under `appendfsync everysec`: a second, and
 /// another while the one before is not done.
@@ -59,21 +62,40 @@ impl Server {
 }
 
 /// What the server's settings promise; `None` when they may not be read.
-pub(crate) async fn durability(connection: &mut MultiplexedConnection) -> Option<Durability> {
-    let settings: HashMap<String, String> = redis::cmd("CONFIG")
+pub(crate) async fn durability(
+    connection: &mut MultiplexedConnection,
+) -> Result<Option<Durability>, BackplaneError> {
+    let settings: RedisResult<HashMap<String, String>> = redis::cmd("CONFIG")
         .arg("GET")
         .arg("appendonly")
         .arg("appendfsync")
         .query_async(connection)
-        .await
-        .ok()?;
+        .await;
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => {
+            return match error.kind() {
+                // Not allowed, or there is no such command here.
+                ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError) => {
+                    Ok(None)
+                }
+                _ => Err(unreachable(error)),
+            };
+        }
+    };
     let has = |name: &str, value: &str| settings.get(name).is_some_and(|found| found == value);
-    Some(match () {
-        () if !has("appendonly", "yes") => Durability::Process,
-        () if has("appendfsync", "always") => Durability::Synced,
-        () if has("appendfsync", "everysec") => Durability::Interval(EVERY_SECOND),
-        () => Durability::Process,
-    })
+    if settings.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(if !has("appendonly", "yes") {
+        Durability::Process
+    } else if has("appendfsync", "always") {
+        Durability::Synced
+    } else if has("appendfsync", "everysec") {
+        Durability::Interval(EVERY_SECOND)
+    } else {
+        Durability::Process
+    }))
 }
 
 #[cfg(test)]

@@ -79,7 +79,8 @@ pub(crate) fn no_epoch() -> Epoch {
 pub(crate) struct Segment {
     pub(crate) epoch: Epoch,
     pub(crate) first: u64,
-    last: Option<u64>,
+    /// The last sequence of it that is not lost; nothing for the newest.
+    pub(crate) last: Option<u64>,
 }
 
 /// Reads `epoch:first:last,epoch:first:`; `None` when it is no lineage.

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Lets a node publish on a new connection: proves that nothing acknowledged was lost, or starts an
 -- epoch, once for all nodes.
 -- KEYS: log.

@@ -6,9 +6,10 @@ local log = redis.call('HMGET', KEYS[1], 'epoch', 'floor', 'floortime')
 local channel = redis.call('HMGET', KEYS[3], 'trim', 'trimtime', 'last', 'end', 'endtime', 'endbody')
 local command = ARGV[4] == '1' and 'XREVRANGE' or 'XRANGE'
 local from, left, room = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[5])
-local records, complete = {}, '0'
+local records, complete, step = {}, '0', 2
 while left > 0 and room > 0 do
-  local ask = math.min(left, 16)
+  local ask = math.min(left, step)
+  local before = room
   local entries = redis.call(command, KEYS[2], from, ARGV[2], 'COUNT', ask)
   for _, entry in ipairs(entries) do
     records[#records + 1] = {entry[1], entry[2][2], entry[2][6]}
@@ -16,6 +17,8 @@ while left > 0 and room > 0 do
     from = '(' .. entry[1]
   end
   left = left - #entries
+  -- Small ones come many at a time, large ones one by one.
+  step = (before - room) * 4 < room and math.min(step * 2, 128) or 1
   if #entries < ask then
     complete = '1'
     break
