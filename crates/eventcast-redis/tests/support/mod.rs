@@ -308,6 +308,15 @@ pub(crate) async fn publish(node: &RedisBackplane, channel: &str, text: &str) ->
     positions.unwrap()[0].sequence()
 }
 
+/// Publishes with a key until it is acknowledged, for nodes that do not wait long.
+pub(crate) async fn publish_surely(node: &RedisBackplane, channel: &str, text: &str) -> u64 {
+    loop {
+        if let Ok(positions) = node.append(events(channel, vec![keyed(text)])).await {
+            return positions[0].sequence();
+        }
+    }
+}
+
 pub(crate) async fn page(node: &RedisBackplane, channel: &str, after: u64) -> Page {
     let query = PageQuery {
         after,
