@@ -16,7 +16,8 @@ const EVERY_SECOND: Duration = Duration::from_secs(2);
 /// What the answer to `INFO` says.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Server {
-    /// The run and replication ids: another server, or the same after a restart, has others.
+    /// Its run id, and the replication id of the server whose place it took: another server has
+    /// others, as has the same after a restart, or after it was a replica.
     pub(crate) run: String,
     /// It takes writes.
     pub(crate) is_primary: bool,
@@ -39,7 +40,7 @@ impl Server {
             let id = field(name);
             id.bytes().all(|byte| byte.is_ascii_alphanumeric()) && (1..=64).contains(&id.len())
         };
-        if !id("run_id") || !id("master_replid") {
+        if !id("run_id") || !id("master_replid2") {
             return Err(BackplaneError::new("the server does not tell its run id"));
         }
         let major: u32 = field("redis_version")
@@ -50,11 +51,19 @@ impl Server {
         if major < 7 {
             return Err(BackplaneError::new("the server is older than Redis 7"));
         }
+        let was_promoted = !field("master_replid2").bytes().all(|byte| byte == b'0');
+        // The first replica gives a server another replication id; only its becoming a primary
+        // leaves the one that it had as a replica.
+        let history = if was_promoted {
+            field("master_replid2")
+        } else {
+            "0"
+        };
         let bounded = !matches!(field("maxmemory"), "" | "0");
         Ok(Self {
-            run: format!("{}/{}", field("run_id"), field("master_replid")),
+            run: format!("{}/{history}", field("run_id")),
             is_primary: field("role") == "master",
-            was_promoted: !field("master_replid2").bytes().all(|byte| byte == b'0'),
+            was_promoted,
             has_replicas: !matches!(field("connected_slaves"), "" | "0"),
             evicts: bounded && !matches!(field("maxmemory_policy"), "" | "noeviction"),
         })
@@ -109,13 +118,17 @@ mod tests {
     #[test]
     fn what_info_says() {
         let server = Server::parse(INFO).unwrap();
-        assert_eq!(server.run, "ab12/cd34");
+        assert_eq!(server.run, "ab12/0");
         assert!(server.is_primary && !server.was_promoted && !server.has_replicas);
         assert!(!server.evicts);
         let evicting = INFO.replace("noeviction", "allkeys-lru");
         assert!(Server::parse(&evicting).unwrap().evicts);
         let promoted = INFO.replace("replid2:0000", "replid2:ef56");
-        assert!(Server::parse(&promoted).unwrap().was_promoted);
+        let promoted = Server::parse(&promoted).unwrap();
+        assert!(promoted.was_promoted);
+        assert_eq!(promoted.run, "ab12/ef56");
+        let replicated = Server::parse(&INFO.replace("cd34", "ef56")).unwrap();
+        assert_eq!(replicated.run, "ab12/0", "a first replica is no other run");
         assert!(Server::parse(&INFO.replace("7.0.15", "6.2.1")).is_err());
         assert!(Server::parse(&INFO.replace("ab12", "a=b,")).is_err());
         assert!(Server::parse("").is_err());

@@ -59,8 +59,7 @@ if not epoch then
   write()
   redis.call('HSET', KEYS[1], 'floortime', text(time))
 else
-  local adopted = string.sub(runs, 1, #run + 1) == run .. '='
-    or string.find(runs, ',' .. run .. '=', 1, true)
+  local adopted = string.match(runs, '([^=,]+)=%d+,$') == run
   local here = mine ~= '' and string.find(',' .. lineage, ',' .. mine .. ':', 1, true)
   local sound, last = highest <= sequence, sequence
   if mine == '' then
