@@ -260,7 +260,8 @@ fn charge(append: &Append, body: &Body) -> u64 {
     StoredEvent::new(nowhere, time, channel, event.clone()).charge()
 }
 
-fn millis(duration: Duration) -> u64 {
+/// As the scripts count.
+pub(crate) fn millis(duration: Duration) -> u64 {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     millis.min(MAX_EXACT)
 }

@@ -12,6 +12,7 @@ use eventcast_core::{
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::append::millis;
 use crate::config::RedisConfig;
 use crate::failure::unreachable;
 use crate::follow::Follower;
@@ -205,7 +206,8 @@ impl Backplane for RedisBackplane {
                 .arg(BATCH)
                 .arg(self.shared.config.ends)
                 .arg(keys.streams())
-                .arg(keys.channels());
+                .arg(keys.channels())
+                .arg(millis(self.shared.config.idle));
             let batch = async {
                 let more: u8 = call
                     .invoke_async(&mut link.commands())

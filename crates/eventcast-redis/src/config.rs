@@ -37,6 +37,7 @@ pub struct RedisConfig {
     pub(crate) replicas: usize,
     pub(crate) declared: Option<Durability>,
     pub(crate) ends: usize,
+    pub(crate) idle: Duration,
 }
 
 impl RedisConfig {
@@ -74,6 +75,7 @@ impl RedisConfig {
             replicas: 0,
             declared: None,
             ends: 10_000,
+            idle: Duration::from_secs(3600),
         })
     }
 
@@ -163,6 +165,14 @@ impl RedisConfig {
     /// 10,000 by default.
     pub fn with_ends(mut self, count: usize) -> Self {
         self.ends = count;
+        self
+    }
+
+    /// How long a channel is remembered of which all events are too old: 1 h by default, and about
+    /// 300 bytes of the server's memory. What is forgotten is covered by one floor for all: a client
+    /// that comes back from before it, to a channel that was forgotten or never was, finds a gap.
+    pub fn with_idle(mut self, time: Duration) -> Self {
+        self.idle = time;
         self
     }
 

@@ -134,6 +134,12 @@ async fn trimming_is_told() {
     node.maintain(later).await.unwrap();
     let kept = page(&node, "z", 0).await;
     assert_eq!((kept.records.len(), kept.trim_mark), (0, last));
+    let facts = node.facts(&name("z")).await.unwrap();
+    assert_eq!((facts.last, facts.trim_mark), (last, last));
+    assert_eq!(facts.trimmed_until, append.time);
+    assert_eq!(node.facts(&name("never")).await.unwrap().trim_mark, 0);
+    let later = Timestamp::from_millis(append.time.as_millis() + 3_600_100);
+    node.maintain(later).await.unwrap();
     // Nothing of it is left on the server, and what was there is told by the floor.
     let names = node.channels("", 0, 10).await.unwrap();
     assert!(!names.contains(&name("z")));

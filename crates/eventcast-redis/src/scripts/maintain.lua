@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- Trims some channels of which something is too old, and forgets those of which nothing is left.
 -- KEYS: log, index, names, expiry, ends.
--- ARGV: now, channels at a time, ends to remember, what keys of streams and of channels begin with.
+-- ARGV: now, channels at a time, ends to remember, what keys of streams and of channels begin with,
+-- how long an empty channel is remembered.
 local now, batch, remembered = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local idle = tonumber(ARGV[6])
 local function text(number) return string.format('%.0f', number) end
 
 local function forget(name)
@@ -24,7 +26,8 @@ local budget = 10000
 local names = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', text(now), 'LIMIT', 0, batch)
 for _, name in ipairs(names) do
   local stream, key = ARGV[4] .. name, ARGV[5] .. name
-  local channel = redis.call('HMGET', key, 'count', 'bytes', 'oldest', 'age', 'end', 'last')
+  local channel = redis.call('HMGET', key, 'count', 'bytes', 'oldest', 'age', 'end', 'last',
+    'trimtime')
   local count, bytes = tonumber(channel[1] or 0), tonumber(channel[2] or 0)
   local oldest, age = tonumber(channel[3] or 0), tonumber(channel[4] or 0)
   local trimmed, trimmed_time
@@ -58,7 +61,13 @@ for _, name in ipairs(names) do
     redis.call('ZREM', KEYS[4], name)
     redis.call('ZADD', KEYS[5], channel[6], name)
   else
-    forget(name)
+    local due = tonumber(trimmed_time or channel[7] or 0) + age + idle
+    if due <= now then
+      forget(name)
+    else
+      redis.call('HSET', key, 'count', '0', 'bytes', '0', 'due', text(due))
+      redis.call('ZADD', KEYS[4], text(due), name)
+    end
   end
 end
 local surplus = redis.call('ZCARD', KEYS[5]) - remembered
