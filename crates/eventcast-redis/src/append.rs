@@ -68,6 +68,7 @@ pub(crate) async fn append(shared: &Shared, append: &Append) -> Result<Vec<Posit
                 }
                 let highest = sequences.iter().copied().max().unwrap_or_default();
                 shared.saw(highest, 0);
+                given(shared, &link, highest, attempt.deadline).await;
                 let known = shared.known();
                 return Ok(sequences.iter().map(|s| known.position(*s)).collect());
             }
@@ -206,6 +207,26 @@ async fn replicated(shared: &Shared, link: &Link, deadline: Instant) -> RedisRes
         }
     }
     Ok(false)
+}
+
+/// Waits until this node's sink has it, so that who published sees what he did; not for long, since
+/// it is stored, and not over an outage.
+async fn given(shared: &Shared, link: &Link, sequence: u64, deadline: Instant) {
+    let mut given = shared.given.subscribe();
+    if *given.borrow_and_update() >= sequence {
+        return;
+    }
+    let mut links = shared.link.subscribe();
+    let is_over =
+        |now: &Option<Arc<Link>>| now.as_ref().is_none_or(|now| !std::ptr::eq(&**now, link));
+    let until = deadline.min(Instant::now() + shared.config.silence);
+    let _ = timeout_at(until, async {
+        tokio::select! {
+            _ = given.wait_for(|given| *given >= sequence) => {}
+            _ = links.wait_for(is_over) => {}
+        }
+    })
+    .await;
 }
 
 fn unexpected() -> redis::RedisError {

@@ -84,6 +84,7 @@ impl RedisBackplane {
         let before = std::mem::replace(&mut *task, Task::Closed);
         drop(task);
         self.shared.link.send_replace(None);
+        self.shared.given.send_replace(u64::MAX);
         let Task::Attached(task) = before else {
             return None;
         };

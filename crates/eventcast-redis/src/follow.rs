@@ -32,6 +32,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn new(shared: Arc<Shared>, sink: Arc<dyn Sink>, link: &Link) -> Self {
+        shared.given.send_replace(link.until);
         Self {
             shared,
             sink,
@@ -135,6 +136,7 @@ impl Follower {
     }
 
     async fn drain(&mut self, link: &Link) -> Result<(), BackplaneError> {
+        let before = self.seen;
         for push in link.queue.take() {
             match push {
                 Push::Message(bytes) => {
@@ -148,6 +150,9 @@ impl Follower {
                     None => continue,
                 },
             }
+        }
+        if self.seen > before {
+            self.shared.given.send_replace(self.seen);
         }
         Ok(())
     }
@@ -206,6 +211,7 @@ impl Follower {
         }
         self.seen = until;
         self.shared.saw(until, 0);
+        self.shared.given.send_replace(until);
         Ok(())
     }
 

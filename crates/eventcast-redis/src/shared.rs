@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) client: redis::Client,
     /// The connections while they are proven and no failure is known.
     pub(crate) link: watch::Sender<Option<Arc<Link>>>,
+    /// Up to where the sink was given everything; the highest number while there is none.
+    pub(crate) given: watch::Sender<u64>,
     /// Tells this node's messages from others'.
     pub(crate) node: [u8; 16],
     known: Mutex<Known>,
@@ -67,6 +69,7 @@ impl Shared {
             },
             client,
             link: watch::Sender::new(None),
+            given: watch::Sender::new(u64::MAX),
             node,
             known: Mutex::default(),
         })

@@ -317,3 +317,14 @@ async fn a_closed_log_takes_nothing() {
     assert!(matches!(refused, Err(AppendError::Unavailable { .. })));
     assert_eq!(std::sync::Arc::strong_count(&seen), 1, "the sink is let go");
 }
+
+#[tokio::test]
+async fn who_published_sees_what_he_did() {
+    let server = Server::start(&[]);
+    let node = server.node().await;
+    let seen = attach(&node).await;
+    for number in 1..=100 {
+        publish(&node, "x", "x").await;
+        assert_eq!(seen.texts().len(), number);
+    }
+}
