@@ -158,7 +158,11 @@ impl<'a> Attempt<'a> {
         if self.left().is_zero() {
             return Err(self.unavailable(self.reason()));
         }
-        match timeout_at(self.deadline, links.wait_for(is_other)).await {
+        let is_settled = |link: &Option<Arc<Link>>| self.shared.is_closed() || is_other(link);
+        match timeout_at(self.deadline, links.wait_for(is_settled)).await {
+            _ if self.shared.is_closed() => {
+                Err(self.unavailable(BackplaneError::new("the log is closed")))
+            }
             Ok(Ok(link)) => link.clone().ok_or_else(|| self.unavailable(self.reason())),
             _ => Err(self.unavailable(self.reason())),
         }

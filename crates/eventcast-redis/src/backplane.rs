@@ -1,6 +1,7 @@
 //! The log that hubs use.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -83,6 +84,7 @@ impl RedisBackplane {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *task, Task::Closed);
         drop(task);
+        self.shared.closed.store(true, Ordering::Release);
         self.shared.link.send_replace(None);
         self.shared.given.send_replace(u64::MAX);
         let Task::Attached(task) = before else {

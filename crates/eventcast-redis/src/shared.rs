@@ -1,5 +1,6 @@
 //! What the parts of a node share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eventcast_core::{BackplaneError, Durability, Epoch, Position};
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) client: redis::Client,
     /// The connections while they are proven and no failure is known.
     pub(crate) link: watch::Sender<Option<Arc<Link>>>,
+    /// Set before the link is taken away for good.
+    pub(crate) closed: AtomicBool,
     /// Up to where the sink was given everything; the highest number while there is none.
     pub(crate) given: watch::Sender<u64>,
     /// Tells this node's messages from others'.
@@ -69,6 +72,7 @@ impl Shared {
             },
             client,
             link: watch::Sender::new(None),
+            closed: AtomicBool::new(false),
             given: watch::Sender::new(u64::MAX),
             node,
             known: Mutex::default(),
@@ -84,6 +88,10 @@ impl Shared {
         let mut known = self.known();
         known.highest = known.highest.max(sequence);
         known.time = known.time.max(time);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// What may be used now.

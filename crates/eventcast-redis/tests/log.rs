@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventcast_core::{
-    AppendError, Backplane, Body, ChannelFacts, Durability, Outcome, PageQuery, ReplayStore,
-    Retention, Timestamp,
+    AppendError, Backplane, Body, ChannelFacts, Durability, Outcome, OutcomeKnown, PageQuery,
+    ReplayStore, Retention, Timestamp,
 };
 use eventcast_redis::RedisBackplane;
 use support::{DURABLE, Entry, Server, attach, body, events, keyed, name, page, publish, text};
@@ -309,8 +309,7 @@ async fn users_have_their_passwords_and_keys() {
 #[tokio::test]
 async fn a_closed_log_takes_nothing() {
     let server = Server::start(&[]);
-    let config = server.config().with_publish_timeout(Duration::ZERO);
-    let node = RedisBackplane::connect(config).await.unwrap();
+    let node = server.node().await;
     let seen = attach(&node).await;
     node.close().await.unwrap();
     let refused = node.append(events("x", vec![body("x")])).await;
