@@ -313,8 +313,12 @@ async fn a_closed_log_takes_nothing() {
     let seen = attach(&node).await;
     node.close().await.unwrap();
     let refused = node.append(events("x", vec![body("x")])).await;
-    assert!(matches!(refused, Err(AppendError::Unavailable { .. })));
-    assert_eq!(std::sync::Arc::strong_count(&seen), 1, "the sink is let go");
+    let Err(AppendError::Unavailable { outcome, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(outcome, OutcomeKnown::NotStored);
+    let holders = std::sync::Arc::strong_count(&seen);
+    assert_eq!(holders, 1, "the sink is let go");
 }
 
 #[tokio::test]
