@@ -1,0 +1,293 @@
+//! Reads of what is stored: single messages, pages, lists of channels.
+
+use std::collections::{HashSet, VecDeque};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::{Message, jetstream};
+use eventcast_core::{
+    BackplaneError, Body, ChannelFacts, ChannelName, Page, PageQuery, Record, Timestamp,
+};
+use futures_util::StreamExt as _;
+
+use crate::link::Link;
+use crate::message::Stored;
+
+/// How many messages are asked for at once.
+const BATCH: usize = 500;
+
+impl Link {
+    pub(crate) async fn first_of(
+        &self,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<Stored>, BackplaneError> {
+        let answer = self.stream.get_first_raw_message_by_subject(subject, from);
+        self.single(answer.await)
+    }
+
+    pub(crate) async fn last_of(&self, subject: &str) -> Result<Option<Stored>, BackplaneError> {
+        self.single(self.stream.get_last_raw_message_by_subject(subject).await)
+    }
+
+    fn single(
+        &self,
+        answer: Result<StreamMessage, jetstream::stream::LastRawMessageError>,
+    ) -> Result<Option<Stored>, BackplaneError> {
+        match answer {
+            Ok(message) => Stored::read(
+                &self.subjects,
+                &message.subject,
+                message.sequence,
+                Some(&message.headers),
+                message.time.unix_timestamp_nanos(),
+                message.payload,
+            )
+            .map(Some),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(BackplaneError::because(
+                "a message could not be read",
+                error,
+            )),
+        }
+    }
+
+    /// The last message of a channel without messages is at most this one, of the time.
+    pub(crate) async fn floor(&self) -> Result<(u64, u64), BackplaneError> {
+        let info = self.stream.get_info().await;
+        let info =
+            info.map_err(|error| BackplaneError::because("the stream is not there", error))?;
+        let millis = info.state.first_timestamp.unix_timestamp_nanos() / 1_000_000;
+        let floor = info.state.first_sequence.saturating_sub(1);
+        Ok((floor, u64::try_from(millis).unwrap_or(0)))
+    }
+
+    /// What of a channel is gone: the last sequence and its time.
+    async fn trimmed(&self, subject: &str) -> Result<(u64, u64), BackplaneError> {
+        let (message, time) = match self.first_of(subject, 1).await? {
+            Some(first) => (first.before.message, first.before.time),
+            None => self.floor().await?,
+        };
+        Ok((self.chain.end(message), if message == 0 { 0 } else { time }))
+    }
+
+    pub(crate) async fn facts_of(
+        &self,
+        channel: &ChannelName,
+    ) -> Result<ChannelFacts, BackplaneError> {
+        let subject = self.subjects.channel(channel);
+        let last = self.last_of(&subject).await?;
+        let (trim_mark, until) = self.trimmed(&subject).await?;
+        let last_record = last
+            .as_ref()
+            .and_then(|last| last.records(&self.chain).last());
+        Ok(ChannelFacts {
+            trim_mark,
+            trimmed_until: Timestamp::from_millis(until),
+            last: last.map_or(trim_mark, |last| self.chain.end(last.sequence)),
+            completion: last_record.filter(|r| matches!(r.body, Body::Completion(_))),
+        })
+    }
+
+    pub(crate) async fn page_of(
+        &self,
+        channel: &ChannelName,
+        query: PageQuery,
+    ) -> Result<Page, BackplaneError> {
+        let subject = self.subjects.channel(channel);
+        let limit = query.limit.max(1);
+        let from = self.chain.message_after(query.after);
+        let to = self.chain.message_after(query.until);
+        let mut records;
+        let mut complete;
+        if query.backwards {
+            let mut width = limit as u64 * 2;
+            loop {
+                let start = from.max(to.saturating_sub(width));
+                (records, complete) = self.tail(&subject, start, query, limit).await?;
+                complete &= start == from;
+                if records.len() >= limit || start == from {
+                    break;
+                }
+                width = width.saturating_mul(16);
+            }
+        } else {
+            (records, complete) = self.head(&subject, from, query, limit).await?;
+        }
+        // After the page: what was trimmed while it was read is below the mark.
+        let (trim_mark, _) = self.trimmed(&subject).await?;
+        Ok(Page {
+            records,
+            trim_mark,
+            complete,
+        })
+    }
+
+    async fn head(
+        &self,
+        subject: &str,
+        from: u64,
+        query: PageQuery,
+        limit: usize,
+    ) -> Result<(Vec<Record>, bool), BackplaneError> {
+        let mut records = Vec::new();
+        let mut complete = true;
+        self.scan(subject, from_sequence(from), false, |message| {
+            for record in self.stored(message)?.records(&self.chain) {
+                let sequence = record.position.sequence();
+                if sequence > query.until {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if sequence > query.after && records.len() == limit {
+                    complete = false;
+                    return Ok(ControlFlow::Break(()));
+                }
+                if sequence > query.after {
+                    records.push(record);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok((records, complete))
+    }
+
+    async fn tail(
+        &self,
+        subject: &str,
+        from: u64,
+        query: PageQuery,
+        limit: usize,
+    ) -> Result<(Vec<Record>, bool), BackplaneError> {
+        let mut records = VecDeque::new();
+        let mut complete = true;
+        self.scan(subject, from_sequence(from), false, |message| {
+            for record in self.stored(message)?.records(&self.chain) {
+                let sequence = record.position.sequence();
+                if sequence > query.until {
+                    return Ok(ControlFlow::Break(()));
+                }
+                if sequence > query.after {
+                    records.push_back(record);
+                }
+                if records.len() > limit {
+                    records.pop_front();
+                    complete = false;
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok((records.into_iter().rev().collect(), complete))
+    }
+
+    pub(crate) async fn channels_of(
+        &self,
+        prefix: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<ChannelName>, BackplaneError> {
+        let from = self.chain.message_after(after);
+        // One message of each channel is less to read than all, unless there are few.
+        let few = self.last.saturating_sub(from) < 1_000 && from > 1;
+        let start = if few {
+            from_sequence(from)
+        } else {
+            DeliverPolicy::LastPerSubject
+        };
+        let mut names = HashSet::new();
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.scan(&self.subjects.starting(prefix), start, true, |message| {
+            let sequence = message.info().map_or(0, |info| info.stream_sequence);
+            if sequence >= from
+                && let Some(name) = self.subjects.name(&message.subject)
+                && name.as_str().starts_with(prefix)
+            {
+                names.insert(name);
+            }
+            Ok(if names.len() == limit {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
+        })
+        .await?;
+        Ok(names.into_iter().collect())
+    }
+
+    pub(crate) fn stored(&self, message: &jetstream::Message) -> Result<Stored, BackplaneError> {
+        let info = message
+            .info()
+            .map_err(|error| BackplaneError::because("a message is garbled", error))?;
+        let nanos = info.published.unix_timestamp_nanos();
+        let sequence = info.stream_sequence;
+        let Message {
+            subject,
+            headers,
+            payload,
+            ..
+        } = &message.message;
+        let (headers, payload) = (headers.as_ref(), payload.clone());
+        Stored::read(&self.subjects, subject, sequence, headers, nanos, payload)
+    }
+
+    /// Hands over every message that there is now, until told to stop.
+    pub(crate) async fn scan(
+        &self,
+        filter: &str,
+        start: DeliverPolicy,
+        headers_only: bool,
+        mut each: impl FnMut(&jetstream::Message) -> Result<ControlFlow<()>, BackplaneError> + Send,
+    ) -> Result<(), BackplaneError> {
+        let failed =
+            |error: async_nats::Error| BackplaneError::because("the stream was not read", error);
+        let config = pull::Config {
+            deliver_policy: start,
+            ack_policy: AckPolicy::None,
+            filter_subject: filter.to_owned(),
+            headers_only,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: Duration::from_secs(10),
+            ..pull::Config::default()
+        };
+        let made = self.jetstream.create_consumer_on_stream(config, &self.name);
+        let consumer = made.await.map_err(|error| failed(error.into()))?;
+        let mut pending = consumer.cached_info().num_pending;
+        'all: while pending > 0 {
+            let count = BATCH.min(usize::try_from(pending).unwrap_or(BATCH));
+            let batch = consumer.fetch().max_messages(count).messages();
+            let mut batch = batch.await.map_err(|error| failed(error.into()))?;
+            let mut read = 0;
+            while let Some(message) = batch.next().await {
+                let message = message.map_err(failed)?;
+                read += 1;
+                pending = message.info().map_or(0, |info| info.pending);
+                if each(&message)?.is_break() {
+                    break 'all;
+                }
+            }
+            if read == 0 {
+                return Err(BackplaneError::new("the stream was not read to its end"));
+            }
+        }
+        // It goes by itself in ten seconds: nobody has to wait for this.
+        let name = consumer.cached_info().name.clone();
+        let (jetstream, stream) = (self.jetstream.clone(), self.name.clone());
+        tokio::spawn(async move {
+            let _ = jetstream.delete_consumer_from_stream(&name, &stream).await;
+        });
+        Ok(())
+    }
+}
+
+fn from_sequence(sequence: u64) -> DeliverPolicy {
+    DeliverPolicy::ByStartSequence {
+        start_sequence: sequence.max(1),
+    }
+}

@@ -1,0 +1,181 @@
+//! A nats-server of our own: on a free port, with its own folder, gone with the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) struct Server {
+    folder: PathBuf,
+    child: Option<Child>,
+    port: u16,
+    scheme: &'static str,
+    extra: String,
+    jetstream: String,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with("", "", "nats")
+    }
+
+    /// With more lines for its configuration, and some for `jetstream`.
+    pub(crate) fn with(extra: &str, jetstream: &str, scheme: &'static str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("eventcast-nats-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder for the server");
+        let mut server = Self {
+            extra: extra.replace("{folder}", &folder.display().to_string()),
+            folder,
+            child: None,
+            port: 0,
+            scheme,
+            jetstream: jetstream.to_owned(),
+        };
+        server.run();
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.port)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts it: on the same port as before, if it ran before.
+    pub(crate) fn run(&mut self) {
+        let program = program();
+        let sync = if has_sync(&program) {
+            "sync_interval: always,"
+        } else {
+            ""
+        };
+        let folder = self.folder.display().to_string();
+        let port = if self.port == 0 {
+            -1
+        } else {
+            i32::from(self.port)
+        };
+        let text = format!(
+            "host: 127.0.0.1\nport: {port}\nserver_name: test\n\
+             jetstream {{ store_dir: \"{folder}/store\", {sync} {} }}\n{}\n",
+            self.jetstream, self.extra
+        );
+        let config = self.folder.join("server.conf");
+        std::fs::write(&config, text).expect("the server's configuration");
+        let log = std::fs::File::create(self.folder.join("log")).expect("the server's log");
+        let child = Command::new(&program)
+            .arg("-c")
+            .arg(&config)
+            .arg("--ports_file_dir")
+            .arg(&self.folder)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("nats-server starts");
+        let ports = self
+            .folder
+            .join(format!("nats-server_{}.ports", child.id()));
+        let pid = child.id();
+        self.child = Some(child);
+        let started = Instant::now();
+        while self.port == 0 || !self.is_ready() {
+            let said = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            let exited = self
+                .child
+                .as_mut()
+                .and_then(|c| c.try_wait().ok())
+                .flatten();
+            assert!(exited.is_none(), "nats-server {pid} ended: {}", said());
+            assert!(started.elapsed() < Duration::from_secs(30), "{}", said());
+            if let Ok(text) = std::fs::read_to_string(&ports)
+                && let Some(port) = port_of(&text)
+            {
+                self.port = port;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        log.contains("Server is ready")
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Forgets everything that it stored.
+    pub(crate) fn wipe(&self) {
+        std::fs::remove_dir_all(self.folder.join("store")).expect("the store is there");
+    }
+
+    pub(crate) fn save(&self) {
+        copy(&self.folder.join("store"), &self.folder.join("saved"));
+    }
+
+    pub(crate) fn restore(&self) {
+        self.wipe();
+        copy(&self.folder.join("saved"), &self.folder.join("store"));
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the server runs");
+        let status = Command::new("kill")
+            .args([name, &child.id().to_string()])
+            .status();
+        assert!(status.expect("kill is there").success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.expect("cp is there").success());
+}
+
+fn port_of(ports: &str) -> Option<u16> {
+    let start = ports.find("\"nats\"").or_else(|| ports.find("\"tls\""))?;
+    let address = ports[start..].split("://").nth(1)?;
+    let digits = address.split(':').nth(1)?;
+    let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// `NATS_SERVER`, or where the package puts it.
+fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("NATS_SERVER") {
+        return named.into();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join("nats-server"))
+        .find(|program| program.is_file())
+        .expect("these tests need nats-server: sudo apt-get install -y nats-server")
+}
+
+/// Since 2.10.
+fn has_sync(program: &Path) -> bool {
+    let output = Command::new(program).arg("--version").output();
+    let text = String::from_utf8_lossy(&output.expect("nats-server runs").stdout).into_owned();
+    let version = text.split('v').next_back().unwrap_or_default().to_owned();
+    let mut numbers = version
+        .split('.')
+        .filter_map(|n| n.trim().parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(10))
+}
