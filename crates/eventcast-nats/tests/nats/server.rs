@@ -42,10 +42,6 @@ impl Server {
         format!("{}://localhost:{}", self.scheme, self.port)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// Starts it: on the same port as before, if it ran before.
     pub(crate) fn run(&mut self) {
         let program = program();
@@ -68,7 +64,7 @@ impl Server {
         let config = self.folder.join("server.conf");
         std::fs::write(&config, text).expect("the server's configuration");
         let log = std::fs::File::create(self.folder.join("log")).expect("the server's log");
-        let child = Command::new(&program)
+        let child = command(&program)
             .arg("-c")
             .arg(&config)
             .arg("--ports_file_dir")
@@ -154,6 +150,17 @@ fn port_of(ports: &str) -> Option<u16> {
     let digits = address.split(':').nth(1)?;
     let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
+}
+
+/// One that ends with the test's thread, even if that is killed, where util-linux is there.
+fn command(program: &Path) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.is_file() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
 }
 
 /// `NATS_SERVER`, or where the package puts it.
