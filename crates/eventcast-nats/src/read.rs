@@ -12,12 +12,16 @@ use eventcast_core::{
     BackplaneError, Body, ChannelFacts, ChannelName, Page, PageQuery, Record, Timestamp,
 };
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::message::Stored;
 
 /// How many messages are asked for at once.
 const BATCH: usize = 500;
+
+/// How long the next message of a batch may take.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Link {
     pub(crate) async fn first_of(
@@ -264,7 +268,8 @@ impl Link {
             let batch = consumer.fetch().max_messages(count).messages();
             let mut batch = batch.await.map_err(|error| failed(error.into()))?;
             let mut read = 0;
-            while let Some(message) = batch.next().await {
+            // A server may not say that what was pending is trimmed: so the wait has a bound.
+            while let Ok(Some(message)) = timeout(PAUSE, batch.next()).await {
                 let message = message.map_err(failed)?;
                 read += 1;
                 pending = message.info().map_or(0, |info| info.pending);

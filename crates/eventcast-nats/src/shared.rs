@@ -128,10 +128,6 @@ impl Shared {
             highest: highest.max(link.last),
         });
         drop(known);
-        self.lanes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
         self.link.send_replace(Some(link));
     }
 

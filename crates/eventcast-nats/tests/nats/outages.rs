@@ -217,7 +217,8 @@ async fn away_for_good_an_append_fails_in_time_and_says_what_is_known() {
 async fn stopped_in_the_middle_the_outcome_is_not_known() {
     let server = Server::start();
     let node = node(config(&server).with_append_timeout(Duration::from_millis(600))).await;
-    node.publish("c", "1").await;
+    let first = append("c", vec![keyed("1", "j")]);
+    node.log.append(first).await.unwrap();
     server.signal("-STOP");
     let failed = node.log.append(append("c", vec![keyed("2", "k")])).await;
     server.signal("-CONT");
