@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use eventcast_core::{
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::config::NatsConfig;
 use crate::lane::{Appending, broadcast, parking};
@@ -103,7 +103,10 @@ impl Backplane for NatsBackplane {
 
     async fn append(&self, append: Append) -> Result<Vec<Position>, AppendError> {
         let Append {
-            channel, bodies, ..
+            channel,
+            bodies,
+            time,
+            ..
         } = append;
         let Some((_, all_but_last)) = bodies.split_last() else {
             return Ok(Vec::new());
@@ -122,6 +125,7 @@ impl Backplane for NatsBackplane {
             shared: &self.shared,
             channel: &channel,
             bodies: &bodies,
+            time: time.as_millis(),
             open: &open,
         };
         let limit = self.shared.config.append_timeout;

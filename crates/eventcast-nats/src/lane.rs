@@ -78,6 +78,8 @@ pub(crate) struct Appending<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) channel: &'a ChannelName,
     pub(crate) bodies: &'a [Body],
+    /// When they are published, in milliseconds.
+    pub(crate) time: u64,
     /// Whether something may have been stored.
     pub(crate) open: &'a AtomicBool,
 }
@@ -131,7 +133,7 @@ impl Appending<'_> {
         }
         let keyed = self.bodies.iter().any(|b| b.idempotency_key().is_some());
         let stale = |state: &State| !Arc::ptr_eq(&state.link, link);
-        if slot.as_ref().is_none_or(|state| stale(state)) {
+        if slot.as_ref().is_none_or(stale) {
             *slot = Some(State::load(link, &subject).await?);
         }
         let Some(state) = slot.as_mut() else {
@@ -140,7 +142,8 @@ impl Appending<'_> {
             )));
         };
         if keyed && state.keys.is_none() {
-            state.keys = Some(Keys::load(link, &subject, state.last).await?);
+            let now = state.before.floor.max(self.shared.time());
+            state.keys = Some(Keys::load(link, &subject, state.last, now).await?);
         }
         let mut places = Vec::with_capacity(self.bodies.len());
         let mut new = Vec::new();
@@ -182,6 +185,8 @@ impl Appending<'_> {
         }
         let mut before = state.before;
         before.floor = before.floor.max(self.shared.time());
+        // The acknowledgement did not tell when the one before was stored.
+        before.time = before.time.max(before.floor);
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", message_id.as_str());
         headers.insert(
@@ -243,7 +248,15 @@ impl Appending<'_> {
         }
         self.shared.given(&link.chain, ack.sequence);
         let positions = placed(link, &places, ack.sequence, new.len())?;
-        state.stored(ack.sequence, &new, self.bodies, &positions, link.window);
+        let time = self.time.max(self.shared.time());
+        state.stored(
+            ack.sequence,
+            time,
+            &new,
+            self.bodies,
+            &positions,
+            link.window,
+        );
         Ok(positions)
     }
 }
@@ -305,15 +318,15 @@ impl State {
     fn stored(
         &mut self,
         message: u64,
+        time: u64,
         new: &[Body],
         bodies: &[Body],
         positions: &[Position],
         window: Duration,
     ) {
         self.last = message;
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.before.message = message;
-        self.before.time = self.before.time.max(now.as_millis() as u64);
+        self.before.time = self.before.time.max(time);
         self.completed = matches!(new.last(), Some(Body::Completion(_)));
         if let Some(keys) = &mut self.keys {
             for (body, position) in bodies.iter().zip(positions) {
@@ -326,16 +339,14 @@ impl State {
 }
 
 impl Keys {
-    /// Reads the keys of the window, up to a message.
-    async fn load(link: &Link, subject: &str, last: u64) -> Result<Self, BackplaneError> {
+    /// Reads the keys of the window before a time, which is the server's, up to a message.
+    async fn load(link: &Link, subject: &str, last: u64, now: u64) -> Result<Self, BackplaneError> {
         let mut keys = Self::default();
         if last == 0 {
             return Ok(keys);
         }
-        let now = SystemTime::now();
-        let start = now
-            .checked_sub(link.window)
-            .unwrap_or(SystemTime::UNIX_EPOCH);
+        let now = Duration::from_millis(now);
+        let start = SystemTime::UNIX_EPOCH + now.saturating_sub(link.window);
         let start_time = start.into();
         let start = DeliverPolicy::ByStartTime { start_time };
         link.scan(subject, start, false, |message| {
@@ -343,9 +354,7 @@ impl Keys {
             if stored.sequence > last {
                 return Ok(ControlFlow::Break(()));
             }
-            let age = now
-                .duration_since(SystemTime::UNIX_EPOCH + Duration::from_millis(stored.time))
-                .unwrap_or_default();
+            let age = now.saturating_sub(Duration::from_millis(stored.time));
             for record in stored.records(&link.chain) {
                 if let Some(key) = record.body.idempotency_key() {
                     let until = Instant::now() + link.window.saturating_sub(age);

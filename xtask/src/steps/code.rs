@@ -29,6 +29,7 @@ pub(super) fn clippy(workspace: &Workspace, _: &Options) -> Result {
 pub(super) fn tests(workspace: &Workspace, options: &Options) -> Result {
     // Tests start servers of their own.
     tools::ensure(workspace, options, "redis-server", "redis-server")?;
+    tools::ensure(workspace, options, "nats-server", "nats-server")?;
     run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
 }
 
