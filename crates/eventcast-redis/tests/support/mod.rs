@@ -138,7 +138,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        // A process that the server forked to save may still be writing.
+        for _ in 0..200 {
+            if fs::remove_dir_all(&self.folder).is_ok() || !self.folder.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
