@@ -1,5 +1,6 @@
-//! Cases of the kit for logs fail a log that has the flaw they are made for.
+//! Every case of the kit for logs fails a log that has the flaw it is made for.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,11 +11,12 @@ use eventcast_core::{
     ChannelName, Durability, Event, Lineage, Page, PageQuery, Position, Record, ReplayStore, Sink,
     Timestamp,
 };
-use eventcast_testkit::backplane::{Failure, Harness, Log, Restart, cases, judge};
+use eventcast_testkit::backplane::{Failure, Harness, Log, Restart, cases, judge, report};
 use eventcast_testkit::{MemoryLog, MemoryNode};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
+    None,
     Doubles,
     Reorders,
     Loses,
@@ -40,6 +42,11 @@ enum Flaw {
     EchoesBroadcasts,
     KeepsSink,
     Hangs,
+    OneIdForAll,
+    TimesGoBack,
+    StalePages,
+    FoldsNames,
+    FactsBehind,
 }
 
 struct BrokenHarness(Flaw);
@@ -89,7 +96,7 @@ impl Harness for BrokenHarness {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_millis(500)
+        Duration::from_millis(if self.0 == Flaw::None { 10_000 } else { 500 })
     }
 
     fn time_limit(&self) -> Duration {
@@ -121,6 +128,14 @@ impl Log for BrokenLog {
 }
 
 impl Broken {
+    fn folded(&self, channel: &ChannelName) -> ChannelName {
+        if self.flaw == Flaw::FoldsNames {
+            let folded = channel.as_str().trim().to_lowercase();
+            return ChannelName::new(&folded).expect("a valid name");
+        }
+        channel.clone()
+    }
+
     async fn store(&self, mut append: Append) -> Result<Vec<Position>, AppendError> {
         let large = |body: &Body| match body {
             Body::Event(event) => event.payload().len() >= 4 << 20,
@@ -167,9 +182,10 @@ impl ReplayStore for Broken {
         match self.flaw {
             Flaw::BackwardsIsForwards => query.backwards = false,
             Flaw::LimitIgnored => query.limit = usize::MAX,
+            Flaw::StalePages => query.until = query.until.min(self.node.log().last() - 1),
             _ => {}
         }
-        let mut page = self.node.page(channel, query).await?;
+        let mut page = self.node.page(&self.folded(channel), query).await?;
         match self.flaw {
             Flaw::ForgetsTrim => page.trim_mark = 0,
             Flaw::AlwaysComplete => page.complete = true,
@@ -183,8 +199,10 @@ impl ReplayStore for Broken {
 
     async fn facts(&self, channel: &ChannelName) -> Result<ChannelFacts, BackplaneError> {
         let mut facts = self.node.facts(channel).await?;
-        if self.flaw == Flaw::NoCompletionFact {
-            facts.completion = None;
+        match self.flaw {
+            Flaw::NoCompletionFact => facts.completion = None,
+            Flaw::FactsBehind => facts.last = facts.last.saturating_sub(1),
+            _ => {}
         }
         Ok(facts)
     }
@@ -236,6 +254,14 @@ impl Backplane for Broken {
                 Err(AppendError::Completed) => Ok(vec![self.node.log().lineage().position(1)]),
                 other => other,
             },
+            Flaw::OneIdForAll => {
+                let count = self.store(append).await?.len();
+                Ok(vec![self.node.log().lineage().position(1); count])
+            }
+            Flaw::FoldsNames => {
+                append.channel = self.folded(&append.channel);
+                self.store(append).await
+            }
             Flaw::KeysOverChannels if append.bodies[0].idempotency_key().is_some() => {
                 append.channel = ChannelName::new("a").expect("a valid name");
                 self.store(append).await
@@ -265,7 +291,11 @@ impl Backplane for Broken {
 }
 
 impl Sink for BrokenSink {
-    fn record(&self, record: Record) {
+    fn record(&self, mut record: Record) {
+        if self.flaw == Flaw::TimesGoBack {
+            let later = u64::MAX / 2 - record.position.sequence();
+            record.time = Timestamp::from_millis(later);
+        }
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let seventh = count.is_multiple_of(7);
         match self.flaw {
@@ -327,6 +357,8 @@ macro_rules! caught {
                 assert!(verdict.is_failed(), "{} gets by: {verdict}", stringify!($flaw));
             }
         )*
+
+        const CAUGHT: &[&str] = &[$(stringify!($case)),*];
     };
 }
 
@@ -364,4 +396,26 @@ caught! {
     echoes_broadcasts: EchoesBroadcasts by broadcasts_reach_the_other_nodes_only;
     keeps_its_sink: KeepsSink by closing_lets_go_of_the_sink;
     hangs: Hangs by a_new_log_is_empty;
+    one_id_for_all: OneIdForAll by ids_increase_over_channels;
+    one_id_for_all_nodes: OneIdForAll by ids_increase_over_nodes;
+    times_go_back: TimesGoBack by times_never_go_back;
+    splits_dropped_batches: SplitsBatches by a_dropped_append_is_stored_whole_or_not;
+    seen_before_stored: StalePages by what_is_seen_is_stored;
+    stale_pages: StalePages by pages_hold_what_was_acknowledged;
+    loses_what_is_wanted: Loses by want_tells_from_where_all_is_given;
+    folds_names: FoldsNames by pages_are_of_one_channel;
+    finds_other_names: FoldsNames by an_unknown_channel_is_empty;
+    facts_behind: FactsBehind by facts_tell_the_last_sequence;
+    ignores_keys_over_nodes: IgnoresKeys by a_key_is_known_to_other_nodes;
+}
+
+#[test]
+fn every_case_has_a_flaw_that_it_catches() {
+    let sound: Arc<dyn Harness> = Arc::new(BrokenHarness(Flaw::None));
+    let report = report(&sound);
+    for (case, verdict) in &report {
+        assert!(verdict.is_passed(), "{case}: {verdict}");
+    }
+    let cases: BTreeSet<_> = report.into_iter().map(|(case, _)| case).collect();
+    assert_eq!(cases, CAUGHT.iter().copied().collect());
 }
