@@ -87,7 +87,7 @@ impl Node {
     }
 }
 
-/// Appends and compares the answer's shape.
+/// Appends to one channel.
 pub(super) async fn append(
     plane: &dyn Backplane,
     channel: &str,
@@ -104,7 +104,7 @@ pub(super) async fn append(
     plane.append(append).await
 }
 
-/// Checks that a node knows the epochs of an attachment, and what it is itself.
+/// Checks that what an attachment tells fits together.
 pub(super) fn is_sound(attached: &Attached) -> Result<(), String> {
     ensure!(
         attached.floor <= attached.committed,
