@@ -1,4 +1,8 @@
 //! Hubs over a log outside them: one log, several nodes, and what happens when it is away.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail them as the tests themselves do"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -85,7 +85,7 @@ impl Sink for HubSink {
     }
 
     fn message(&self, message: Bytes) {
-        self.with(|log, _| log.take_message(message));
+        self.with(|log, _| log.take_message(&message));
     }
 }
 
