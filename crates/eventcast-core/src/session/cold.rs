@@ -231,7 +231,7 @@ impl Session {
                     cursor.done = true;
                     self.reached = self.reached.max(sequence);
                     self.position = self.reached;
-                    self.unfinished -= usize::from(subscription.named);
+                    self.unfinished -= u32::from(subscription.named);
                     budget.spend(0);
                     if state.completion().is_none() {
                         state.complete(Completion {

@@ -86,7 +86,7 @@ impl Session {
                 &subscription.cursor,
                 &mut state,
                 &mut subscription.armed,
-                (self.shard, &self.signal, subscription.slot),
+                (self.shard as usize, &self.signal, subscription.slot),
             );
             heads.extend(bound.map(|bound| Reverse((bound, index))));
         }
@@ -150,7 +150,7 @@ impl Session {
         if subscription.cursor.is_cold(&state) {
             return Some(Some(subscription.cold_bound()));
         }
-        let place = (self.shard, &self.signal, subscription.slot);
+        let place = (self.shard as usize, &self.signal, subscription.slot);
         let bound = bound_or_arm(
             &subscription.cursor,
             &mut state,
@@ -226,7 +226,7 @@ impl Session {
                     Step::Completed(sequence, outcome) => {
                         self.reached = self.reached.max(sequence);
                         self.position = self.reached;
-                        self.unfinished -= usize::from(*named);
+                        self.unfinished -= u32::from(*named);
                         budget.spend(0);
                         out.push(Delivery::Completed(Completed {
                             channel: ring.name.clone(),
@@ -255,7 +255,7 @@ impl Session {
                 out.push(Delivery::Position(self.log.position(self.position)));
             }
         }
-        let place = (self.shard, &self.signal, *slot);
+        let place = (self.shard as usize, &self.signal, *slot);
         let bound = bound_or_arm(cursor, &mut state, armed, place);
         let is_over = bound.is_none() && !*named && (cursor.done || state.collected);
         drop(state);

@@ -142,7 +142,7 @@ impl Session {
             let end = state.completion().map(|end| end.sequence);
             cursor.done = was_done && end.is_some_and(|end| cursor.sequence >= end);
             if was_done && !cursor.done {
-                self.unfinished += usize::from(subscription.named);
+                self.unfinished += u32::from(subscription.named);
             }
         }
         if let Some(end) = remote.lost_around(self.reached, seen) {

@@ -58,7 +58,7 @@ impl Session {
             Origin::Sequence(sequence) => sequence,
             _ => self.reached,
         };
-        let index = &self.log.shards[self.shard].patterns;
+        let index = &self.log.shards[self.shard as usize].patterns;
         // Before the look at what there is: what comes meanwhile is announced.
         let generation = index.register(pattern.prefix(), &self.signal);
         self.patterns.push(PatternSubscription {
@@ -100,7 +100,7 @@ impl Session {
     pub(super) fn remove_pattern(&mut self, index: usize) {
         let gone = self.patterns.remove(index);
         self.log
-            .leave_pattern(self.shard, gone.pattern.prefix(), gone.generation);
+            .leave_pattern(self.shard as usize, gone.pattern.prefix(), gone.generation);
         let matched = self.subscriptions.iter().filter(|(_, s)| !s.named);
         let orphans: Vec<usize> = matched
             .filter(|(_, s)| self.covering(&s.ring.name).is_none())
@@ -154,7 +154,7 @@ impl Session {
         subscription.named = true;
         subscription.cursor.set_options(options);
         self.selective |= subscription.cursor.is_selective();
-        self.unfinished += usize::from(!subscription.cursor.done);
+        self.unfinished += u32::from(!subscription.cursor.done);
         Some(key)
     }
 
@@ -319,7 +319,7 @@ impl Session {
                 let mut state = subscription.ring.state.lock();
                 let is_idle = subscription.cursor.lower_bound(&state).is_none();
                 if is_idle {
-                    state.waiting.forget_announced(self.shard);
+                    state.waiting.forget_announced(self.shard as usize);
                 }
                 is_idle
             })
@@ -371,7 +371,7 @@ impl Session {
         self.active.push(slot.index);
         self.selective |= cursor.is_selective();
         self.finished &= cursor.done;
-        self.unfinished += usize::from(named && !cursor.done);
+        self.unfinished += u32::from(named && !cursor.done);
         self.subscriptions.insert(Subscription {
             ring,
             slot,

@@ -78,7 +78,7 @@ impl Session {
     /// Moves the position to what was read, and that of an idle session on to what is dispatched;
     /// `true` when it moved.
     pub(super) fn settle(&mut self) -> bool {
-        let dispatched = self.log.dispatched(self.shard);
+        let dispatched = self.log.dispatched(self.shard as usize);
         let was_opened = matches!(self.beginning, Beginning::Continued | Beginning::First);
         // One that has ended may have left events unread.
         let idle = was_opened

@@ -62,7 +62,7 @@ use crate::selector::ChannelSelector;
 /// ```
 pub struct Session {
     pub(super) log: Arc<Log>,
-    pub(super) shard: usize,
+    pub(super) shard: u32,
     pub(super) signal: Arc<Signal>,
     pub(super) subscriptions: Slab<Subscription>,
     pub(super) patterns: Vec<PatternSubscription>,
@@ -80,7 +80,7 @@ pub struct Session {
     /// Completed channels that exist no more.
     pub(super) expired: Vec<ChannelName>,
     /// How many channels may still bring something.
-    pub(super) unfinished: usize,
+    pub(super) unfinished: u32,
     /// It resumed, and nothing is left to deliver or to announce.
     pub(super) finished: bool,
     /// Some channel may pass over events without a word.
@@ -131,7 +131,7 @@ impl Session {
         let signal = Arc::default();
         Self {
             node: Node::new(&hub.log, &signal),
-            shard: hub.log.assign_shard(),
+            shard: hub.log.assign_shard() as u32,
             log: Arc::clone(&hub.log),
             signal,
             subscriptions: Slab::new(),
@@ -263,8 +263,8 @@ impl Session {
     pub(super) fn remove(&mut self, key: usize) {
         let subscription = self.subscriptions.remove(key);
         self.active.retain(|index| *index as usize != key);
-        self.unfinished -= usize::from(subscription.named && !subscription.cursor.done);
-        subscription.detach(&self.log, self.shard);
+        self.unfinished -= u32::from(subscription.named && !subscription.cursor.done);
+        subscription.detach(&self.log, self.shard as usize);
     }
 
     /// A handle that can change or end the session from elsewhere.
@@ -310,7 +310,7 @@ impl Session {
             let dispatched = if self.has_one_channel() {
                 u64::MAX
             } else {
-                self.log.dispatched(self.shard)
+                self.log.dispatched(self.shard as usize)
             };
             if let Some(end) = self.take_marks(cx) {
                 self.ended = true;
@@ -365,7 +365,8 @@ impl Session {
                 continue;
             }
             match waits {
-                Some(sequence) if !self.log.shards[self.shard].block(&self.signal, sequence) => {}
+                Some(sequence)
+                    if !self.log.shards[self.shard as usize].block(&self.signal, sequence) => {}
                 _ => return Poll::Pending,
             }
         }
@@ -447,11 +448,14 @@ impl Drop for Session {
             node.leave(&self.log, &self.signal);
         }
         for pattern in &self.patterns {
-            self.log
-                .leave_pattern(self.shard, pattern.pattern.prefix(), pattern.generation);
+            self.log.leave_pattern(
+                self.shard as usize,
+                pattern.pattern.prefix(),
+                pattern.generation,
+            );
         }
         for subscription in self.subscriptions.drain() {
-            subscription.detach(&self.log, self.shard);
+            subscription.detach(&self.log, self.shard as usize);
         }
     }
 }
