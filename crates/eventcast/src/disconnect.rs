@@ -24,6 +24,19 @@ pub enum TransportKind {
     WebSocket,
 }
 
+impl TransportKind {
+    /// Its name in figures and parameters: `poll`, `sse`, `stream` or `websocket`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Sse => "sse",
+            Self::Stream => "stream",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
 /// A session that is over; see
 /// [`ServiceConfig::with_on_disconnect`](crate::ServiceConfig::with_on_disconnect).
 #[derive(Clone, Debug)]

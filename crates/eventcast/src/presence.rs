@@ -1,7 +1,10 @@
 //! Who is on a channel, and what they say of themselves, over HTTP.
 
 use bytes::Buf;
-use eventcast_core::{ChannelName, ChannelSelector, Payload, PayloadKind, PresenceError, Present};
+use eventcast_core::{
+    ChannelName, ChannelSelector, MemberId, Payload, PayloadKind, PresenceError, PresenceQuery,
+    Present,
+};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Body;
@@ -34,7 +37,11 @@ pub(crate) fn presence(
         });
         return Ok(json_response(document.to_string()));
     }
-    let page = presence.members(channel, query.members)?;
+    let mut members = PresenceQuery::new().with_limit(query.limit);
+    if let Some(after) = &query.after {
+        members = members.after(MemberId::new(after)?);
+    }
+    let page = presence.members(channel, members)?;
     let list: Vec<String> = page.members.iter().map(member).collect();
     let next = page
         .next

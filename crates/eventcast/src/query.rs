@@ -5,8 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use eventcast_core::{
-    ChannelSelector, HistoryQuery, MemberId, ParseOptionError, Payload, Position, PresenceQuery,
-    SlowPolicy, Start,
+    ChannelSelector, HistoryQuery, ParseOptionError, Payload, Position, SlowPolicy, Start,
 };
 use http::request::Parts;
 
@@ -36,8 +35,10 @@ pub(crate) struct Query {
     pub(crate) member: Option<String>,
     /// With which state.
     pub(crate) state: Option<Payload>,
-    /// Which members are listed.
-    pub(crate) members: PresenceQuery,
+    /// The name that the page before ended with, of whatever is listed.
+    pub(crate) after: Option<String>,
+    /// How many a page has.
+    pub(crate) limit: usize,
     /// Only how many there are.
     pub(crate) count: bool,
 }
@@ -75,10 +76,11 @@ impl Query {
             presence: None,
             member: None,
             state: None,
-            members: PresenceQuery::new(),
+            after: None,
+            limit: PAGE,
             count: false,
         };
-        let (mut order, mut from, mut limit) = (None, None, PAGE);
+        let (mut order, mut from) = (None, None);
         let text = request.uri.query().unwrap_or("");
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
@@ -90,7 +92,7 @@ impl Query {
                 "event" => query.events.push(text_of(&value)?.to_owned()),
                 "order" => order = Some(value.into_owned()),
                 "from" => from = Some(position(&value)?),
-                "limit" => limit = count(&value)?,
+                "limit" => query.limit = count(&value)?,
                 "transport" => query.transport = Some(transport(&value)?),
                 "wait" => query.wait = Some(seconds(&value)?),
                 "session" => query.session = Some(session_key(&value)?),
@@ -98,7 +100,7 @@ impl Query {
                 "presence" => query.presence = presence(&value)?,
                 "member" => query.member = Some(text_of(&value)?.to_owned()),
                 "state" => query.state = Some(state(&value)?),
-                "after" => query.members = query.members.after(MemberId::new(text_of(&value)?)?),
+                "after" => query.after = Some(text_of(&value)?.to_owned()),
                 "count" => query.count = flag("count", &value)?,
                 _ => {}
             }
@@ -117,8 +119,7 @@ impl Query {
             Some("newest") => HistoryQuery::newest_first(),
             Some(_) => return Err(choice("order", "`oldest` or `newest`")),
         };
-        query.history = query.history.with_limit(limit);
-        query.members = query.members.with_limit(limit);
+        query.history = query.history.with_limit(query.limit);
         if let Some(from) = from {
             query.history = query.history.from(from);
         }
@@ -228,7 +229,7 @@ fn choice(name: &str, choices: &str) -> Problem {
     Problem::bad_request(detail)
 }
 
-/// How many events a page of history has, unless the client says.
+/// How many a page has, unless the client says.
 const PAGE: usize = 100;
 /// 128 bits take 22 characters.
 const MIN_KEY: usize = 22;

@@ -33,7 +33,7 @@ use crate::registry::{Registry, Subscribers, Transport};
 use crate::request::answer;
 use crate::sessions::Sessions;
 use crate::spread::around;
-use crate::stats::{metrics, stats};
+use crate::stats::{channels, metrics, sessions, stats};
 use crate::subscribe::subscribe;
 use crate::target::Target;
 use crate::tickets::{Tickets, issue};
@@ -58,6 +58,7 @@ use crate::timer::TokioTimer;
 /// | `POST /requests/{name}` | asks the [`RequestHandler`](crate::RequestHandler), if there is one |
 /// | `GET /healthz` | 200 while it takes new sessions |
 /// | `GET /stats` | figures as JSON, for who may administer |
+/// | `GET /stats/channels`, `GET /stats/sessions` | pages of what there is, for the same |
 /// | `GET /metrics` | the same for Prometheus, [if it is set up](ServiceConfig::with_metrics_page) |
 ///
 /// Parameters of a subscription: `channel` (repeatable; `orders/*` for all channels whose names
@@ -68,7 +69,8 @@ use crate::timer::TokioTimer;
 /// `session` (the key of one that comes back), `presence` (enters the channels, and tells who joins
 /// and leaves; `watch` only tells), `state` (with which it enters), `member` (as whom, where that is
 /// the client's to [say](ServiceConfig::with_named_members)). Of a page of history: `order`
-/// (`oldest`, `newest`), `from` (an id), `limit`; of one of members: `after` (a member), `limit`.
+/// (`oldest`, `newest`), `from` (an id), `limit`; of one of members,
+/// channels or sessions: `after`, `limit`.
 /// Everything refused is a problem document (RFC 9457).
 ///
 /// # Examples
@@ -346,13 +348,23 @@ impl EventService {
                 Err(Problem::method_not_allowed("POST"))
             }
             Target::Health => Ok(self.health(&parts)),
-            Target::Metrics | Target::Stats
+            Target::Metrics | Target::Stats | Target::StatsOfChannels | Target::StatsOfSessions
                 if !matches!(parts.method, Method::GET | Method::HEAD) =>
             {
                 Err(Problem::method_not_allowed("GET, HEAD"))
             }
             Target::Metrics => metrics(shared, &shared.allow_work(&parts).await?.permissions),
             Target::Stats => stats(shared, &shared.allow_work(&parts).await?.permissions),
+            Target::StatsOfChannels => channels(
+                shared,
+                &shared.allow_work(&parts).await?.permissions,
+                &query,
+            ),
+            Target::StatsOfSessions => sessions(
+                shared,
+                &shared.allow_work(&parts).await?.permissions,
+                &query,
+            ),
         }
     }
 

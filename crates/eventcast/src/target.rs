@@ -23,6 +23,10 @@ pub(crate) enum Target {
     Request(String),
     Session(String),
     Stats,
+    /// A page of the hub's channels.
+    StatsOfChannels,
+    /// A page of the open sessions.
+    StatsOfSessions,
     Tickets,
 }
 
@@ -39,6 +43,8 @@ impl Target {
             "/healthz" => Some(Ok(Self::Health)),
             "/metrics" => Some(Ok(Self::Metrics)),
             "/stats" => Some(Ok(Self::Stats)),
+            "/stats/channels" => Some(Ok(Self::StatsOfChannels)),
+            "/stats/sessions" => Some(Ok(Self::StatsOfSessions)),
             "/tickets" => Some(Ok(Self::Tickets)),
             _ => {
                 if let Some(name) = path.strip_prefix(REQUESTS) {

@@ -1,5 +1,7 @@
 //! The sessions that a service has open, so that they can be ended.
 
+mod listing;
+
 use std::collections::hash_map::Entry as Place;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -19,6 +21,7 @@ use crate::disconnect::Departure;
 pub(crate) use crate::disconnect::TransportKind as Transport;
 use crate::limits::{Limit, Limited, Limits};
 use crate::spread::around;
+pub(crate) use listing::Listed;
 
 /// How many sessions a service has open; see [`EventService::subscribers`](crate::EventService::subscribers).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,7 @@ struct Entry {
     /// Of all sessions there ever were: places are used again.
     number: u64,
     transport: Transport,
+    opened: Instant,
     handle: SessionHandle,
     principal: Option<Arc<str>>,
     permissions: Current,
@@ -140,6 +144,7 @@ impl Registry {
         let entry = Entry {
             number: state.next_number,
             transport,
+            opened: Instant::now(),
             handle: session.handle(),
             principal: grant.permissions.shared_principal().cloned(),
             permissions: Current::new(grant.permissions.clone()),
