@@ -166,6 +166,18 @@ async function check(page, hub, complaints) {
   assert.equal(left.length, all.length + 10);
   await page.waitForSelector('#agreement[data-agree="yes"]', { timeout: WAIT });
 
+  // What the hub itself says: all that was published to this channel, to its three sessions.
+  const line = page.locator('#admin [data-role="channels"] tr').filter({ hasText: CHANNEL });
+  await line.locator("td:nth-child(3)").getByText(String(left.length), { exact: true }).waitFor({ timeout: WAIT });
+  assert.deepEqual((await line.locator("td").allTextContents()).slice(0, 2), [CHANNEL, "3"]);
+  assert.equal(await line.locator("td:last-child").textContent(), left.at(-1).id);
+  const sessions = page.locator('#admin [data-role="sessions"] tr');
+  await page.waitForFunction(
+    () => document.querySelectorAll('#admin [data-role="sessions"] tr:not([data-behind])').length === 3,
+    null, { timeout: WAIT });
+  assert.deepEqual((await sessions.locator("td:nth-child(2)").allTextContents()).sort(), ["sse", "websocket", "websocket"]);
+  console.log("the hub shows its channel, its sessions and its bounds");
+
   await page.fill("#text", "{ not JSON");
   await page.selectOption("#kind", "json");
   await page.click("#publish-one");

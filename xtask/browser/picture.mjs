@@ -18,7 +18,7 @@ const browser = await chromium.launch({
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
 try {
-  const page = await browser.newPage({ viewport: { width: 1400, height: 600 }, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1400, height: 830 }, colorScheme: "light" });
   await page.goto(HUB_URL, { timeout: WAIT });
   const state = (side, wanted) =>
     page.waitForSelector(`#pane-${side}[data-state="${wanted}"]`, { timeout: WAIT });
@@ -40,6 +40,7 @@ try {
   await page.locator("#pane-ws .data").getByText("this too").first().waitFor({ timeout: WAIT });
   await publish("and on");
   await page.locator("#pane-ws .data").getByText("and on").first().waitFor({ timeout: WAIT });
+  await page.locator('#admin [data-role="channels"] td').getByText("5", { exact: true }).waitFor({ timeout: WAIT });
   // The rows' colour fades.
   await page.emulateMedia({ reducedMotion: "reduce", colorScheme: "light" });
   await page.screenshot({ path: PICTURE });
