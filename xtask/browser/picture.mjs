@@ -18,7 +18,7 @@ const browser = await chromium.launch({
   args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
 try {
-  const page = await browser.newPage({ viewport: { width: 1400, height: 830 }, colorScheme: "light" });
+  const page = await browser.newPage({ viewport: { width: 1400, height: 860 }, colorScheme: "light" });
   await page.goto(HUB_URL, { timeout: WAIT });
   const state = (side, wanted) =>
     page.waitForSelector(`#pane-${side}[data-state="${wanted}"]`, { timeout: WAIT });
