@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use eventcast::metrics::{ALL, BUCKETS, Kind};
 use eventcast::{
-    Action, Denied, EventService, Hub, Permissions, Retention, Scope, Server, ServiceConfig,
+    Action, Denied, EventService, Hub, Limits, Permissions, Retention, Scope, Server, ServiceConfig,
 };
 use http::request::Parts;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
@@ -32,10 +32,15 @@ fn recorder() -> PrometheusRecorder {
 }
 
 async fn server() -> TestServer {
+    server_with(Limits::new()).await
+}
+
+async fn server_with(limits: Limits) -> TestServer {
     let recorder = recorder();
     let handle = recorder.handle();
     let config: ServiceConfig = quiet()
         .with_authenticator(authenticate)
+        .with_limits(limits)
         .with_metrics_page(move || handle.render());
     let hub = Hub::with_config(known_ids().with_retention(Retention::new().with_count(4)));
     // Handles are made with the recorder that is installed, here for this thread and this call.
@@ -157,6 +162,38 @@ async fn what_happened_is_what_is_counted() {
     stream.rest().await;
     drop(socket);
     server.assert_sessions_end().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_met_is_counted_once_for_each_who_meets_it() {
+    let server = server_with(Limits::new().with_sessions(1)).await;
+    let mut stream = server.stream("/events?channel=news").await;
+    for _ in 0..3 {
+        let refused = server.ask(get("/events?channel=news", &[])).await;
+        refused.assert_problem(503);
+    }
+    let mut seen = scrape(&server).await;
+    let mut take = |series: &str| seen.remove(series);
+    let sessions = take(r#"eventcast_refusals_total{limit="sessions"}"#);
+    assert_eq!(sessions, Some(3.0));
+    let rejected = r#"{resource="subscribe",reason="unavailable"}"#;
+    let rejected = take(&format!("eventcast_requests_rejected_total{rejected}"));
+    assert_eq!(rejected, Some(3.0));
+    assert_eq!(take("eventcast_sessions_limit"), Some(1.0));
+    let opened = take(r#"eventcast_sessions_opened_total{transport="sse"}"#);
+    assert_eq!(opened, Some(1.0));
+    // No other limit was met, and nothing else was refused.
+    for (series, value) in seen {
+        let is_refusal = series.starts_with("eventcast_refusals_total")
+            || series.starts_with("eventcast_requests_rejected_total");
+        assert!(!is_refusal || value == 0.0, "{series} {value}");
+    }
+    let stats = server.ask(get("/stats", &ADMIN)).await.json();
+    assert_eq!(stats["refusals"]["sessions"], 3);
+    assert_eq!(stats["sessions"]["limit"], 1);
+    // Who is in is served as before.
+    server.publish("news", "x");
+    assert_eq!(stream.event().await.data, "x");
 }
 
 #[tokio::test]
