@@ -33,6 +33,9 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::echo::Echo;
 use crate::local::LocalPublish;
@@ -59,6 +62,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // Not what the crates below log: of that nobody promises that it holds no secret.
+    let own = Targets::new().with_target("eventcast", options.log);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    tracing_subscriber::registry().with(own).with(lines).init();
     // Before the service, which makes its handles with it.
     let metrics = PrometheusBuilder::new()
         .set_buckets(BUCKETS)?

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use eventcast::{AllowedOrigins, Retention, ServerConfig, ServiceConfig};
 use lexopt::prelude::*;
+use tracing_subscriber::filter::LevelFilter;
 
 pub(crate) const HELP: &str = "\
 A hub to try: publish by POST, receive over Server-Sent Events and WebSocket, resume exactly.
@@ -30,6 +31,7 @@ Usage: hub [OPTIONS]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
   --allow-host NAME          requests to this host name may publish, too; repeatable
+  --log LEVEL                print what happens: info, debug [off]
   --echo                     WebSockets at /echo get every message back, up to 16 MiB each
   --help                     this text
 
@@ -48,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) max_message: usize,
     pub(crate) allow_hosts: Vec<String>,
     pub(crate) echo: bool,
+    pub(crate) log: LevelFilter,
 }
 
 impl Options {
@@ -66,6 +69,7 @@ impl Options {
             max_message: 1 << 20,
             allow_hosts: Vec::new(),
             echo: false,
+            log: LevelFilter::OFF,
         };
         let mut origins = AllowedOrigins::same_origin();
         let mut parser = lexopt::Parser::from_iter(arguments);
@@ -118,6 +122,7 @@ impl Options {
                 }
                 "allow-origin" => origins = origins.and(value::<String>(&mut parser, &flag)?),
                 "echo" => options.echo = true,
+                "log" => options.log = value(&mut parser, &flag)?,
                 "allow-host" => options.allow_hosts.push(value(&mut parser, &flag)?),
                 _ => return Err(with_hint(Long(&flag).unexpected())),
             }

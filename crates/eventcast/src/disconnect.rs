@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::figures::Figures;
 use crate::server::Peer;
+use crate::trace::{self, OfSession};
 
 /// What a session was read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +75,21 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    /// Its name in figures and logs: of an [end](Self::Ended) that of the [`End`], otherwise the
+    /// variant's in small letters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cut => "cut",
+            Self::Ended(end) => end.as_str(),
+            Self::Gap(_) => "gap",
+            Self::Left => "left",
+            Self::Stalled => "stalled",
+            Self::Vanished => "vanished",
+            Self::Violation => "violation",
+        }
+    }
+
     /// What ended a WebSocket, as far as its own layer can tell.
     fn of_websocket(end: WsEnd) -> Option<Self> {
         match end {
@@ -98,6 +114,7 @@ pub(crate) struct Departure(Option<Box<Due>>);
 struct Due {
     call: Option<Arc<OnDisconnect>>,
     figures: Figures,
+    trace: OfSession,
     /// The session was opened, and counted.
     open: bool,
     transport: TransportKind,
@@ -115,11 +132,12 @@ impl Departure {
         transport: TransportKind,
         peer: Option<Peer>,
     ) -> Self {
-        let wanted = Figures::ARE_KEPT || call.is_some();
+        let wanted = Figures::ARE_KEPT || trace::IS_ON || call.is_some();
         Self(wanted.then(|| {
             Box::new(Due {
                 call: call.cloned(),
                 figures: figures.clone(),
+                trace: OfSession::none(),
                 open: false,
                 transport,
                 opened: Instant::now(),
@@ -129,11 +147,15 @@ impl Departure {
         }))
     }
 
-    /// The session is open.
-    pub(crate) fn begin(&mut self, session: &mut Session) {
+    /// The session is open, as this one of all.
+    pub(crate) fn begin(&mut self, session: &mut Session, number: u64) {
         if let Some(due) = &mut self.0 {
             due.open = true;
-            due.figures.opened(due.transport, session);
+            let observer = due.figures.opened(due.transport);
+            let observer = due.trace.opened(due.transport, number, session, observer);
+            if let Some(observer) = observer {
+                session.set_observer(observer);
+            }
         }
     }
 
@@ -196,6 +218,7 @@ impl Due {
     fn count(&self, reason: Option<DisconnectReason>) {
         if self.open {
             self.figures.ended(self.transport, reason);
+            self.trace.ended(reason, self.opened.elapsed());
         }
     }
 }

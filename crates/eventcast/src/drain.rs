@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::service::EventService;
 use crate::spread::Chance;
+use crate::trace;
 
 impl EventService {
     /// Sends everybody elsewhere, spread over `window`; what a rolling restart asks for. Done once
@@ -52,6 +53,7 @@ impl EventService {
         let begin = Instant::now();
         if let Some(sessions) = shared.registry.begin_drain(begin + window) {
             shared.figures.draining();
+            trace::draining(window, sessions.len());
             let pace = Pace {
                 sessions,
                 begin,

@@ -36,6 +36,7 @@ mod subscribe;
 mod target;
 mod tickets;
 mod timer;
+mod trace;
 mod upload;
 
 pub use access::{Action, Authenticator, Denied, Permissions, Revocation, Scope, SubscribeOnly};

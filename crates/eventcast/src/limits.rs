@@ -15,6 +15,7 @@ use crate::access::Permissions;
 use crate::address::ClientAddress;
 use crate::figures::Figures;
 use crate::problem::Problem;
+use crate::trace;
 
 /// What clients may have of a service; see [`ServiceConfig::with_limits`](crate::ServiceConfig::with_limits).
 ///
@@ -163,6 +164,21 @@ pub(crate) enum Limit {
 
 const LIMITS: usize = 6;
 
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+impl Limit {
+    /// Its name in figures and logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Messages => "messages",
+            Self::Opened => "opened",
+            Self::Sessions => "sessions",
+            Self::Tickets => "tickets",
+            Self::Writes => "writes",
+        }
+    }
+}
+
 /// A limit was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limited {
@@ -266,6 +282,7 @@ impl Gate {
     pub(crate) fn count(&self, limit: Limit) {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
         self.figures.refused(limit);
+        trace::limited(limit);
     }
 
     pub(crate) fn refusals(&self) -> Refusals {

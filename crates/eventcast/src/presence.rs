@@ -22,7 +22,7 @@ pub(crate) fn presence(
     shared: &Shared,
     permissions: &Permissions,
     channel: &ChannelName,
-    query: Query,
+    query: &Query,
 ) -> Result<Response<ResponseBody>, Problem> {
     if !permissions.may(Action::Presence, channel) {
         return Err(Denied::Forbidden.into());

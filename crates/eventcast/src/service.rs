@@ -38,6 +38,7 @@ use crate::subscribe::subscribe;
 use crate::target::Target;
 use crate::tickets::{Tickets, issue};
 use crate::timer::TokioTimer;
+use crate::trace;
 
 /// A hub's HTTP service: a [`tower::Service`](tower_service::Service), so any router can mount it,
 /// and what [`Server`](crate::Server) serves. Clones share one service.
@@ -228,7 +229,10 @@ impl EventService {
     /// Outside a tokio runtime, if the revocation is of channels.
     pub fn revoke(&self, revocation: &Revocation) {
         self.shared.tickets.revoke(revocation);
-        for (session, ends) in self.shared.registry.revoke(revocation) {
+        let meant = self.shared.registry.revoke(revocation);
+        let ended = meant.iter().filter(|(_, ends)| *ends).count();
+        trace::revoked(ended, meant.len() - ended);
+        for (session, ends) in meant {
             if ends {
                 session.end(End::Revoked);
                 continue;
@@ -260,6 +264,7 @@ impl EventService {
         let resource = target.as_ref().map_or(Resource::Other, Resource::of);
         let reject = |problem: Problem| {
             self.shared.figures.rejected(resource, problem.status());
+            trace::refused(resource, problem.status());
             problem.into_response()
         };
         let mut response = match (target, &verdict) {
@@ -310,7 +315,7 @@ impl EventService {
             }
             Target::Presence(channel) if matches!(parts.method, Method::GET | Method::HEAD) => {
                 let grant = shared.allow_work(&parts).await?;
-                presence(shared, &grant.permissions, &channel, query)
+                presence(shared, &grant.permissions, &channel, &query)
             }
             Target::History(_) | Target::Presence(_) => {
                 Err(Problem::method_not_allowed("GET, HEAD"))

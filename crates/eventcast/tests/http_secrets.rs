@@ -169,11 +169,24 @@ async fn secrets_are_in_no_log_no_error_and_no_debug() {
         .service
         .revoke(&Revocation::of_token("id-marked5ecret"));
 
+    drop((stream, socket));
+    server.assert_sessions_end().await;
+
     let permissions = Permissions::all().with_principal("ann-marked5ecret");
     let debug = format!("{:?} {:?} {permissions:?}", server.service, server.hub);
     let logged = log.0.lock().unwrap().clone();
     // Or the log would show nothing whatever was done.
     assert!(logged.contains("h2::"), "nothing is logged");
+    #[cfg(feature = "tracing")]
+    for told in [
+        "connection opened",
+        "session opened",
+        "request refused",
+        "session ended",
+        "revoked",
+    ] {
+        assert!(logged.contains(told), "{told}");
+    }
     for (what, text) in [("log", logged), ("refusals", refused), ("Debug", debug)] {
         let leak = text.lines().find(|line| line.contains(MARK));
         assert_eq!(leak, None, "in the {what}");

@@ -13,10 +13,6 @@ use crate::target::Target;
 
 /// What a rejected request was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "metrics"),
-    allow(dead_code, reason = "it is counted by")
-)]
 pub(crate) enum Resource {
     Other,
     Publish,
@@ -31,11 +27,23 @@ impl Resource {
             _ => Self::Other,
         }
     }
+
+    /// Its name in figures and logs.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Other => "other",
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+        }
+    }
 }
 
 #[cfg(not(feature = "metrics"))]
 mod off {
-    use eventcast_core::{Hub, Session};
+    use std::sync::Arc;
+
+    use eventcast_core::{Hub, Observer};
     use http::StatusCode;
 
     use super::Resource;
@@ -56,7 +64,10 @@ mod off {
         pub(crate) fn refused(&self, _: Limit) {}
         pub(crate) fn rejected(&self, _: Resource, _: StatusCode) {}
         pub(crate) fn handshake_failed(&self) {}
-        pub(crate) fn opened(&self, _: TransportKind, _: &mut Session) {}
+        pub(crate) fn opened(&self, _: TransportKind) -> Option<Arc<dyn Observer>> {
+            None
+        }
+
         pub(crate) fn ended(&self, _: TransportKind, _: Option<DisconnectReason>) {}
         pub(crate) fn sent(&self, _: TransportKind, _: usize) {}
         pub(crate) fn draining(&self) {}

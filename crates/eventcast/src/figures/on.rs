@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
-use eventcast_core::{
-    ChannelName, Delivery, End, GapReason, Hub, Observer, Position, Session, Timestamp,
-};
+use eventcast_core::{ChannelName, Delivery, End, GapReason, Hub, Observer, Position, Timestamp};
 use http::StatusCode;
 
 use super::Resource;
@@ -68,10 +66,10 @@ impl Figures {
                     slow: ["gap", "disconnect"].map(slow),
                 }),
             }),
-            refusals: LIMITS.map(|(_, limit)| counter!(names::REFUSALS, "limit" => limit)),
+            refusals: LIMITS.map(|limit| counter!(names::REFUSALS, "limit" => limit.as_str())),
             rejected: RESOURCES.map(|resource| {
                 REASONS.map(
-                    |reason| counter!(names::REJECTED, "resource" => resource, "reason" => reason),
+                    |reason| counter!(names::REJECTED, "resource" => resource.as_str(), "reason" => reason),
                 )
             }),
             handshakes: counter!(names::HANDSHAKES, "protocol" => "websocket"),
@@ -85,9 +83,7 @@ impl Figures {
     }
 
     pub(crate) fn refused(&self, limit: Limit) {
-        if let Some(index) = LIMITS.iter().position(|(known, _)| *known == limit) {
-            self.0.refusals[index].increment(1);
-        }
+        self.0.refusals[limit as usize].increment(1);
     }
 
     pub(crate) fn rejected(&self, resource: Resource, status: StatusCode) {
@@ -109,26 +105,17 @@ impl Figures {
         self.0.handshakes.increment(1);
     }
 
-    /// A session is open, and is counted until it has ended.
-    pub(crate) fn opened(&self, transport: TransportKind, session: &mut Session) {
+    /// A session is open, and is counted until it has ended; who is to be told what it hands out.
+    pub(crate) fn opened(&self, transport: TransportKind) -> Option<Arc<dyn Observer>> {
         let figures = self.of(transport);
         figures.open.increment(1);
         figures.opened.increment(1);
-        session.set_observer(Arc::clone(&figures.observer) as Arc<dyn Observer>);
+        Some(Arc::clone(&figures.observer) as Arc<dyn Observer>)
     }
 
     /// A session is over; without a reason, it was answered.
     pub(crate) fn ended(&self, transport: TransportKind, reason: Option<DisconnectReason>) {
-        let name = match reason {
-            None => "answered",
-            Some(DisconnectReason::Cut) => "cut",
-            Some(DisconnectReason::Ended(end)) => end.as_str(),
-            Some(DisconnectReason::Gap(_)) => "gap",
-            Some(DisconnectReason::Left) => "left",
-            Some(DisconnectReason::Stalled) => "stalled",
-            Some(DisconnectReason::Vanished) => "vanished",
-            Some(DisconnectReason::Violation) => "violation",
-        };
+        let name = reason.map_or("answered", DisconnectReason::as_str);
         let figures = self.of(transport);
         figures.open.decrement(1);
         if let Some(index) = ENDS.iter().position(|known| *known == name) {
@@ -259,7 +246,7 @@ fn describe() {
 /// In the order of `TransportKind`.
 const TRANSPORTS: [&str; 4] = ["poll", "sse", "stream", "websocket"];
 /// In the order of `Resource`.
-const RESOURCES: [&str; 3] = ["other", "publish", "subscribe"];
+const RESOURCES: [Resource; 3] = [Resource::Other, Resource::Publish, Resource::Subscribe];
 const REASONS: [&str; 9] = [
     "bad_request",
     "unauthorized",
@@ -288,11 +275,12 @@ const ENDS: [&str; 14] = [
     "vanished",
     "violation",
 ];
-const LIMITS: [(Limit, &str); 6] = [
-    (Limit::Connections, "connections"),
-    (Limit::Messages, "messages"),
-    (Limit::Opened, "opened"),
-    (Limit::Sessions, "sessions"),
-    (Limit::Tickets, "tickets"),
-    (Limit::Writes, "writes"),
+/// In the order of `Limit`.
+const LIMITS: [Limit; 6] = [
+    Limit::Connections,
+    Limit::Messages,
+    Limit::Opened,
+    Limit::Sessions,
+    Limit::Tickets,
+    Limit::Writes,
 ];

@@ -397,6 +397,13 @@ async fn end_expired(registry: Weak<Shared>, rescheduled: Arc<Notify>) {
     }
 }
 
+impl Slot {
+    /// Which session it is of all there ever were.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+}
+
 impl Registered {
     pub(crate) fn slot(&self) -> Slot {
         self.slot

@@ -17,6 +17,7 @@ use super::link::{Link, Peer};
 use super::serve::Serving;
 use super::streams::Streams;
 use super::unsent::Watched;
+use crate::trace;
 
 /// Serves a connection to its end.
 ///
@@ -41,8 +42,10 @@ where
         ..
     } = serving;
     let streams = Streams::new(tasks);
+    let connection = trace::Connection::current();
     let handler = service_fn(move |mut request: Request<Incoming>| {
         let (service, link) = (service.clone(), link.clone());
+        let connection = connection.clone();
         // Boxed: hyper keeps room for this future as long as the stream lives.
         Box::pin(async move {
             let stream = Streams::current();
@@ -54,7 +57,7 @@ where
             if let Some(link) = link {
                 extensions.insert(Peer::new(link, Some(Arc::clone(&stream))));
             }
-            let response = service.handle(request).await;
+            let response = connection.run(service.handle(request)).await;
             Ok::<_, Infallible>(response.map(|body| Watched::new(body, stream)))
         })
     });

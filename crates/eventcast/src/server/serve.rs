@@ -25,6 +25,7 @@ use crate::address::ClientAddress;
 use crate::figures::Figures;
 use crate::limits::Limit;
 use crate::service::EventService;
+use crate::trace;
 
 /// Serves an [`EventService`] over HTTP/1.1 and HTTP/2, on one port.
 ///
@@ -147,10 +148,13 @@ impl Server {
             #[cfg(feature = "tls")]
             if let Some(tls) = &self.tls {
                 let connection = encrypted(stream, tls.clone(), serving, Some(seat));
+                let connection = trace::connection(Some(address), true, connection);
                 tasks.spawn(cut.run_until_cancelled_owned(connection));
                 continue;
             }
-            tasks.spawn(cut.run_until_cancelled_owned(plain(stream, serving, Some(seat))));
+            let connection = plain(stream, serving, Some(seat));
+            let connection = trace::connection(Some(address), false, connection);
+            tasks.spawn(cut.run_until_cancelled_owned(connection));
         }
         drop(self.listener);
         serving.closing.cancel();
@@ -247,7 +251,7 @@ impl Serving {
     /// Made only where somebody wants to know how sessions end.
     fn link(&self) -> Option<Arc<Link>> {
         let asked = self.service.shared().config.on_disconnect.is_some();
-        let wanted = Figures::ARE_KEPT || asked;
+        let wanted = Figures::ARE_KEPT || trace::IS_ON || asked;
         let silence = self.config.ping_interval().saturating_mul(2) * 9 / 10;
         wanted.then(|| Arc::new(Link::new(silence, self.cut.clone())))
     }

@@ -151,7 +151,8 @@ fn register(
         .register(transport, session, departure, grant);
     match registered {
         Ok(mut registered) => {
-            registered.departure.begin(session);
+            let number = registered.slot().number();
+            registered.departure.begin(session, number);
             Ok(Some(registered))
         }
         // An EventSource gives up on a 503. An answer that ends at once tells it to come back.
