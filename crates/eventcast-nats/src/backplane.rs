@@ -20,7 +20,7 @@ use crate::shared::Shared;
 
 /// A log in NATS JetStream, for hubs on any number of nodes.
 ///
-/// Needs a tokio runtime with time and I/O. See the [crate](crate) for what it promises.
+/// Needs a tokio runtime with time and I/O. See the [crate] for what it promises.
 pub struct NatsBackplane {
     shared: Arc<Shared>,
     feed: Mutex<Option<JoinHandle<()>>>,
