@@ -56,14 +56,11 @@ impl Channel {
 
     pub(crate) fn decode(mut bytes: Bytes) -> Option<Self> {
         let [last, count, charged, oldest, age, trim, trim_time, due] = numbers(&mut bytes)?;
-        let end = match numbers(&mut bytes) {
-            Some([sequence, time]) => Some(End {
-                sequence,
-                time,
-                body: bytes,
-            }),
-            None => None,
-        };
+        let end = numbers(&mut bytes).map(|[sequence, time]| End {
+            sequence,
+            time,
+            body: bytes,
+        });
         Some(Self {
             last,
             count,
@@ -89,11 +86,13 @@ pub(crate) struct Head {
     /// Which of the two generations of keys is the newer one, and since when.
     pub(crate) generation: u64,
     pub(crate) generation_began: u64,
+    /// Of how many completed channels only the end is left.
+    pub(crate) ends: u64,
 }
 
 impl Head {
     pub(crate) fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(48);
+        let mut out = Vec::with_capacity(56);
         for number in [
             self.last,
             self.time,
@@ -101,6 +100,7 @@ impl Head {
             self.floor_time,
             self.generation,
             self.generation_began,
+            self.ends,
         ] {
             out.put_u64(number);
         }
@@ -108,7 +108,15 @@ impl Head {
     }
 
     pub(crate) fn decode(mut bytes: Bytes) -> Option<Self> {
-        let [last, time, floor, floor_time, generation, generation_began] = numbers(&mut bytes)?;
+        let [
+            last,
+            time,
+            floor,
+            floor_time,
+            generation,
+            generation_began,
+            ends,
+        ] = numbers(&mut bytes)?;
         Some(Self {
             last,
             time,
@@ -116,6 +124,7 @@ impl Head {
             floor_time,
             generation,
             generation_began,
+            ends,
         })
     }
 
@@ -225,7 +234,6 @@ pub(crate) fn decode_lineage(mut bytes: Bytes) -> Option<Lineage> {
     Some(lineage)
 }
 
-/// A position as the end of a page or an answer.
 pub(crate) fn positions(lineage: &Lineage, sequences: &[u64]) -> Vec<Position> {
     sequences.iter().map(|s| lineage.position(*s)).collect()
 }

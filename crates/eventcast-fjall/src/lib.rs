@@ -5,6 +5,7 @@ mod channel;
 mod config;
 mod failure;
 mod group;
+mod journal;
 mod mark;
 mod open;
 mod queue;

@@ -37,14 +37,18 @@ pub(crate) struct MarkFile {
     mark: Option<Mark>,
 }
 
-/// What the file says, and the file; `None` when it is not there or cannot be read as a mark.
+/// What the file says, and the file; `None` when it is not there or cannot be read as a mark. Who
+/// has the file has the log: there is an error of the kind [`WouldBlock`](io::ErrorKind) while
+/// another one has it.
 pub(crate) fn open(directory: &Path) -> io::Result<(Option<Mark>, MarkFile)> {
+    std::fs::create_dir_all(directory)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(directory.join(FILE))?;
+    file.try_lock()?;
     let mut bytes = Vec::with_capacity(LEN);
     file.read_to_end(&mut bytes)?;
     // The file's name has to survive too.

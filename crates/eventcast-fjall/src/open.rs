@@ -1,5 +1,7 @@
 //! Opening the log: what is there, and whether anything acknowledged may be missing.
 
+use std::io;
+
 use eventcast_core::{BackplaneError, Epoch, Lineage};
 use fjall::PersistMode;
 
@@ -12,6 +14,8 @@ use crate::store::{Change, HEAD, LINEAGE, Space, Store};
 /// without a trace.
 const JUMP: u64 = 1 << 32;
 
+const IN_USE: &str = "the log's directory is in use, by this or another process";
+
 /// The log, open.
 pub(crate) struct Opened {
     pub(crate) store: Store,
@@ -21,22 +25,24 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn open(config: &FjallConfig) -> Result<Opened, BackplaneError> {
+    let (found, mut mark) = mark::open(&config.path).map_err(|error| {
+        let context = match error.kind() {
+            io::ErrorKind::WouldBlock => IN_USE,
+            _ => "the log's mark could not be opened",
+        };
+        BackplaneError::because(context, error)
+    })?;
     let store = Store::open(config).map_err(|error| match error {
-        fjall::Error::Locked => BackplaneError::because(
-            "the log's directory is in use, by this or another process",
-            error,
-        ),
+        fjall::Error::Locked => BackplaneError::because(IN_USE, error),
         error => BackplaneError::because("the log could not be opened", error),
     })?;
-    let unwritable = |error| BackplaneError::because("the log's mark could not be written", error);
-    let (found, mut mark) = mark::open(&config.path).map_err(unwritable)?;
     let head = store.head()?;
     let is_new = head.is_none();
     let mut head = head.unwrap_or_default();
     let (lineage, is_forked) = lineage(store.lineage()?, head.last, is_new, found.as_ref());
     if is_new {
+        // What there was of any channel is gone.
         head.floor = lineage.first() - 1;
-        head.floor = if found.is_some() { head.floor } else { 0 };
     }
     if is_new || is_forked {
         let changes = [
@@ -55,7 +61,8 @@ pub(crate) fn open(config: &FjallConfig) -> Result<Opened, BackplaneError> {
     };
     // On the disk before anything is acknowledged: it no longer says that all is in order.
     let marked = mark.write(&now).and_then(|()| mark.sync());
-    marked.map_err(unwritable)?;
+    marked
+        .map_err(|error| BackplaneError::because("the log's mark could not be written", error))?;
     Ok(Opened {
         store,
         head,

@@ -119,11 +119,11 @@ impl Group<'_> {
     pub(crate) fn maintain(
         &mut self,
         now: u64,
-        ends: usize,
+        ends: u64,
         idle: u64,
     ) -> Result<bool, BackplaneError> {
         let due = self.indexed(DUE, now, BATCH)?;
-        let is_more = due.len() == BATCH;
+        let mut is_more = due.len() == BATCH;
         for (at, name) in due {
             self.index(DUE, at, &name, false);
             let age = self.load(&name)?.channel.age;
@@ -139,6 +139,9 @@ impl Group<'_> {
                 // Who comes late is told that the channel has ended.
                 let sequence = end.sequence;
                 self.index(ENDS, sequence, &name, true);
+                self.head.ends += 1;
+                // They are counted at the next.
+                is_more = true;
                 continue;
             } else {
                 let gone = channel.trim_time.saturating_add(age).saturating_add(idle);
@@ -151,13 +154,14 @@ impl Group<'_> {
             self.load(&name)?.channel.due = Some(next);
             self.index(DUE, next, &name, true);
         }
-        let all = self.indexed(ENDS, u64::MAX, ends.saturating_add(BATCH))?;
-        let surplus = all.len().saturating_sub(ends);
-        for (sequence, name) in all.into_iter().take(surplus) {
+        let surplus = self.head.ends.saturating_sub(ends).min(BATCH as u64);
+        for (sequence, name) in self.indexed(ENDS, u64::MAX, surplus as usize)? {
             self.index(ENDS, sequence, &name, false);
+            self.head.ends -= 1;
             self.forget(&name)?;
+            is_more = true;
         }
-        Ok(is_more || surplus == BATCH)
+        Ok(is_more)
     }
 
     fn forget(&mut self, name: &ChannelName) -> Result<(), BackplaneError> {

@@ -1,9 +1,5 @@
 //! The database and its keyspaces.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-
 use bytes::Bytes;
 use eventcast_core::{BackplaneError, ChannelName, Lineage};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
@@ -11,6 +7,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Sn
 use crate::channel::{Channel, Head, decode_lineage};
 use crate::config::FjallConfig;
 use crate::failure::unreadable;
+use crate::journal;
 
 /// Where the head is, in the index.
 pub(crate) const HEAD: &[u8] = b"h";
@@ -25,8 +22,6 @@ pub(crate) const ENDS: u8 = b'e';
 const MEMTABLE: u64 = 16 << 20;
 /// How much may be in journals before keyspaces are written out that hold them back.
 const JOURNALS: u64 = 192 << 20;
-/// How many batches that do not check are cut off before the log counts as broken.
-const MAX_CUTS: usize = 64;
 
 /// The database and its keyspaces.
 pub(crate) struct Store {
@@ -56,8 +51,14 @@ pub(crate) enum Space {
 }
 
 impl Store {
+    /// Nobody else may have the directory.
     pub(crate) fn open(config: &FjallConfig) -> fjall::Result<Self> {
-        let db = open_whole(config)?;
+        journal::cut_torn_end(&config.path)?;
+        let db = Database::builder(&config.path)
+            .cache_size(config.cache_bytes)
+            .max_journaling_size(JOURNALS)
+            .worker_threads(2)
+            .open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
         let keyspace = |name| db.keyspace(name, options);
         Ok(Self {
@@ -124,55 +125,3 @@ impl Store {
 pub(crate) fn garbled() -> BackplaneError {
     BackplaneError::new("what the log holds is not readable")
 }
-
-/// Opens the database. A batch at the journal's end that was not written whole is left out by the
-/// database itself, but for one whose end was written before its middle: that one is cut off here.
-fn open_whole(config: &FjallConfig) -> fjall::Result<Database> {
-    let mut cuts = 0;
-    loop {
-        let opened = Database::builder(&config.path)
-            .cache_size(config.cache_bytes)
-            .max_journaling_size(JOURNALS)
-            .worker_threads(2)
-            .open();
-        let torn = matches!(opened, Err(fjall::Error::JournalRecovery(_)));
-        if !torn || cuts == MAX_CUTS || !cut_last_batch(&config.path)? {
-            return opened;
-        }
-        cuts += 1;
-    }
-}
-
-/// Cuts off the last batch of the newest journal: without all of the bytes that end it, the
-/// database leaves it out. `false` when there is none.
-fn cut_last_batch(directory: &Path) -> io::Result<bool> {
-    let Some(journal) = newest_journal(directory)? else {
-        return Ok(false);
-    };
-    let mut bytes = Vec::new();
-    File::open(&journal)?.read_to_end(&mut bytes)?;
-    let ends = bytes.windows(TRAILER.len());
-    let Some(end) = ends.into_iter().rposition(|bytes| bytes == TRAILER) else {
-        return Ok(false);
-    };
-    let journal = OpenOptions::new().write(true).open(journal)?;
-    journal.set_len(end as u64)?;
-    journal.sync_all()?;
-    Ok(true)
-}
-
-fn newest_journal(directory: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest = None;
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        let number = path.file_name().and_then(|name| name.to_str());
-        let number = number.and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok());
-        if let Some(number) = number {
-            newest = newest.max(Some((number, path)));
-        }
-    }
-    Ok(newest.map(|(_, path)| path))
-}
-
-/// What ends each batch in a journal of this format.
-const TRAILER: &[u8] = b"FJL\x03";

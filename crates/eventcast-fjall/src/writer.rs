@@ -1,11 +1,11 @@
 //! The thread that writes: one commit for what waits together, then the sink, then the answers.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use eventcast_core::{AppendError, BackplaneError, OutcomeKnown, Record, Timestamp};
 use fjall::PersistMode;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::backplane::Shared;
 use crate::channel::Head;
@@ -120,7 +120,10 @@ impl Writer {
     /// Trims and forgets some; what is left comes after the appends that wait.
     fn maintain(&mut self, now: Timestamp, answer: oneshot::Sender<Result<(), BackplaneError>>) {
         let time = now.as_millis();
-        let (ends, idle) = (self.shared.config.ends, millis(self.shared.config.idle));
+        let (ends, idle) = (
+            self.shared.config.ends as u64,
+            millis(self.shared.config.idle),
+        );
         let done = self.repair().and_then(|()| {
             self.forget_keys(time)?;
             let (commit, is_more) = self.build(|group| group.maintain(time, ends, idle))?;
