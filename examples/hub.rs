@@ -12,6 +12,8 @@ mod client;
 mod echo;
 #[path = "hub/local.rs"]
 mod local;
+#[path = "hub/data.rs"]
+mod data;
 #[path = "hub/options.rs"]
 mod options;
 #[path = "hub/tls.rs"]
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventcast::metrics::BUCKETS;
-use eventcast::{EventService, Hub, HubConfig, Server, ServerConfig};
+use eventcast::{EventService, HubConfig, Server, ServerConfig};
 use futures_util::FutureExt;
 use futures_util::future::{OptionFuture, join};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -77,12 +79,12 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
             metrics.run_upkeep();
         }
     });
-    let hub = Hub::with_config(
-        HubConfig::new()
-            .with_retention(options.retention)
-            .with_max_payload(options.max_message)
-            .with_shards(std::thread::available_parallelism().map_or(1, usize::from)),
-    );
+    let hub = HubConfig::new()
+        .with_retention(options.retention)
+        .with_max_payload(options.max_message)
+        .with_shards(std::thread::available_parallelism().map_or(1, usize::from));
+    let hub = data::hub(hub, options.data).await?;
+    let closing = hub.clone();
     let echo = options.echo.then(|| Arc::new(Echo::new(hub.clone())));
     let answering = echo.clone();
     let addresses = [Some(options.listen), options.tls_listen].into_iter();
@@ -138,6 +140,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(echo) = echo {
         echo.end().await;
     }
+    closing.close().await?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use eventcast::{AllowedOrigins, Retention, ServerConfig, ServiceConfig};
 use lexopt::prelude::*;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::data::DataOptions;
+
 pub(crate) const HELP: &str = "\
 A hub to try: publish by POST, receive over Server-Sent Events and WebSocket, resume exactly.
 
@@ -23,6 +25,10 @@ Usage: hub [OPTIONS]
   --retain-count N           events kept for each channel [10000]
   --retain-bytes BYTES       bytes kept for each channel [8388608]
   --retain-age SECONDS       how long events are kept [600]
+  --data DIR                 keep events in this directory, over restarts and crashes
+  --fsync WHEN               write them to the disk itself for each one, or for a batch of those
+                             that wait, before they are acknowledged, or every interval[:SECONDS]
+                             after; what a power failure may cost [batch]
   --heartbeat SECONDS        sign of life on idle connections [15]
   --header-timeout SECONDS   for a request's head to arrive [10]
   --body-timeout SECONDS     for a publish's body to arrive [30]
@@ -45,6 +51,7 @@ pub(crate) struct Options {
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) retention: Retention,
+    pub(crate) data: DataOptions,
     pub(crate) service: ServiceConfig,
     pub(crate) server: ServerConfig,
     pub(crate) max_message: usize,
@@ -64,6 +71,7 @@ impl Options {
             certificate: None,
             key: None,
             retention: Retention::new(),
+            data: DataOptions::default(),
             service: ServiceConfig::new(),
             server: ServerConfig::new().with_drain_window(Duration::ZERO),
             max_message: 1 << 20,
@@ -95,6 +103,10 @@ impl Options {
                 "retain-age" => {
                     options.retention = options.retention.with_age(seconds(&mut parser, &flag)?);
                 }
+                "data" => options.data.directory = Some(value(&mut parser, &flag)?),
+                "fsync" => options
+                    .data
+                    .parse_fsync(&value::<String>(&mut parser, &flag)?)?,
                 "heartbeat" => {
                     let heartbeat = seconds(&mut parser, &flag)?;
                     options.service = options.service.with_heartbeat(heartbeat);
@@ -133,6 +145,7 @@ impl Options {
         if options.certificate.is_some() && options.tls_listen.is_none() {
             return Err("--cert and --key are for --tls-listen (try --help)".into());
         }
+        options.data.check()?;
         options.service = options.service.with_allowed_origins(origins);
         Ok(Some(options))
     }

@@ -59,7 +59,7 @@ async fn the_epoch_survives_closing_under_each_policy() {
         let log = open(directory.path(), fsync).await;
         let (_, attached) = attach(&log).await;
         assert_eq!(
-            *lineage.get_or_insert(attached.lineage.clone()),
+            *lineage.get_or_insert_with(|| attached.lineage.clone()),
             attached.lineage
         );
         text(&log, "a", "x").await.unwrap();
