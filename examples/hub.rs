@@ -8,12 +8,12 @@
 
 #[path = "hub/client.rs"]
 mod client;
+#[path = "hub/data.rs"]
+mod data;
 #[path = "hub/echo.rs"]
 mod echo;
 #[path = "hub/local.rs"]
 mod local;
-#[path = "hub/data.rs"]
-mod data;
 #[path = "hub/options.rs"]
 mod options;
 #[path = "hub/tls.rs"]

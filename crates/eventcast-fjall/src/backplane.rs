@@ -174,15 +174,18 @@ impl Shared {
         }
     }
 
-    /// The epochs as they are now that the log was opened again.
-    pub(crate) fn take_lineage(&self, lineage: Lineage) {
+    /// The epochs as they are now that the log was opened again; whether they are others.
+    pub(crate) fn take_lineage(&self, lineage: Lineage, head: &Head) -> bool {
         let mut given = self.given();
-        if *given.lineage != lineage {
+        let is_forked = *given.lineage != lineage;
+        if is_forked {
+            given.last = head.last;
             given.lineage = Arc::new(lineage.clone());
             if let Some(sink) = &given.sink {
                 sink.forked(lineage);
             }
         }
+        is_forked
     }
 
     pub(crate) fn stall(&self, is_stalled: bool) {

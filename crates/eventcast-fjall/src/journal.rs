@@ -2,7 +2,8 @@
 //!
 //! The database leaves out a last batch that was not written to its end. One whose end was written
 //! and whose middle was not, as disks may do, it takes for a broken journal, and refuses. Nobody
-//! was answered for either, so both are cut off here, before it looks.
+//! was answered for either, so both are cut off here, before it looks. Nor does it take up a
+//! directory in which it was killed before it had made anything.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -10,6 +11,23 @@ use std::path::{Path, PathBuf};
 
 use bytes::Buf;
 use xxhash_rust::xxh3::xxh3_64;
+
+/// Removes what a database has that was killed while it was made, before anything was written.
+pub(crate) fn remove_half_made(directory: &Path) -> io::Result<()> {
+    let version = directory.join("version");
+    let is_made = version.metadata().is_ok_and(|file| file.len() > 0);
+    let Some(journal) = newest(directory)?.filter(|_| !is_made) else {
+        return Ok(());
+    };
+    if std::fs::read(&journal)?.iter().any(|byte| *byte != 0) {
+        return Ok(());
+    }
+    std::fs::remove_file(journal)?;
+    match std::fs::remove_file(version) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// Cuts off what follows the last whole batch of the newest journal; the older ones were synced as
 /// the next was begun. A journal in which nothing is whole is left to the database.

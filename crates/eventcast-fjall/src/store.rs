@@ -53,6 +53,7 @@ pub(crate) enum Space {
 impl Store {
     /// Nobody else may have the directory.
     pub(crate) fn open(config: &FjallConfig) -> fjall::Result<Self> {
+        journal::remove_half_made(&config.path)?;
         journal::cut_torn_end(&config.path)?;
         let db = Database::builder(&config.path)
             .cache_size(config.cache_bytes)

@@ -1,6 +1,7 @@
 //! The thread that writes: one commit for what waits together, then the sink, then the answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use eventcast_core::{AppendError, BackplaneError, OutcomeKnown, Record, Timestamp};
 use fjall::PersistMode;
@@ -21,6 +22,9 @@ use crate::store::Change;
 /// How many appends one commit may have.
 const MAX_GROUP: usize = 4096;
 
+/// For how long the disk is not asked again after it refused a write.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The thread that writes.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
@@ -30,6 +34,9 @@ pub(crate) struct Writer {
     unsynced: Option<Instant>,
     /// What may be stored or not, and has to be before anything else is.
     owed: Option<Commit>,
+    /// What the disk refused, and until when it is not asked again: asking costs opening the
+    /// database anew.
+    refused: Option<(Instant, Failed)>,
 }
 
 /// What is written at once.
@@ -39,7 +46,15 @@ struct Commit {
     head: Head,
 }
 
+/// What a database is that was opened anew.
+enum Reopened {
+    Same,
+    /// It has lost something, and goes on under another epoch.
+    Forked,
+}
+
 /// A commit that failed.
+#[derive(Clone)]
 struct Failed {
     outcome: OutcomeKnown,
     is_full: bool,
@@ -54,6 +69,7 @@ impl Writer {
             mark: Some(mark),
             unsynced: None,
             owed: None,
+            refused: None,
         }
     }
 
@@ -88,7 +104,8 @@ impl Writer {
             .flat_map(|job| &job.bodies)
             .map(|b| b.len())
             .sum();
-        let room = self.repair().and_then(|()| self.has_room(size));
+        let room = self.is_refused().and_then(|()| self.repair());
+        let room = room.and_then(|()| self.has_room(size));
         let mut answers = Vec::with_capacity(jobs.len());
         let commit = room.and_then(|()| {
             self.build(|group| {
@@ -154,6 +171,8 @@ impl Writer {
             None => return Err(Failed::down()),
         };
         if let Err(error) = cleared {
+            // The next round finds it repaired, or tries that.
+            let _ = self.reopen();
             return Err(Failed::not_stored("keys could not be forgotten", error));
         }
         self.head.generation = next;
@@ -195,23 +214,31 @@ impl Writer {
             self.give(commit);
             return Ok(());
         }
-        let reopened = self.reopen();
-        let again = reopened.and_then(|()| self.write(&commit, mode));
-        let Err(error) = again else {
+        let again = self.reopen().and_then(|reopened| match reopened {
+            Reopened::Same => self.write(&commit, mode),
+            Reopened::Forked => Err(BackplaneError::new("the log lost what it had")),
+        });
+        let Err(cause) = again else {
             self.give(commit);
             return Ok(());
         };
         let mut failed = Failed {
-            outcome: OutcomeKnown::Unknown,
-            is_full: is_full(&error),
-            cause: error,
+            outcome: OutcomeKnown::NotStored,
+            is_full: is_full(&cause),
+            cause,
         };
-        if self.reopen().is_ok() && self.head.last < commit.head.last {
-            failed.outcome = OutcomeKnown::NotStored;
-        } else if !commit.records.is_empty() {
-            self.shared.stall(true);
-            self.owed = Some(commit);
+        match self.reopen() {
+            // Its numbers are of the epoch before.
+            Ok(Reopened::Forked) => {}
+            Ok(Reopened::Same) if self.head.last < commit.head.last => {}
+            _ => {
+                failed.outcome = OutcomeKnown::Unknown;
+                self.shared.stall(true);
+                self.owed = (!commit.records.is_empty()).then_some(commit);
+                return Err(failed);
+            }
         }
+        self.refused = Some((Instant::now() + PAUSE, failed.clone()));
         Err(failed)
     }
 
@@ -237,7 +264,7 @@ impl Writer {
     }
 
     /// Opens the database again, and finds out what is in it.
-    fn reopen(&mut self) -> Result<(), BackplaneError> {
+    fn reopen(&mut self) -> Result<Reopened, BackplaneError> {
         let mut store = self.shared.store_mut();
         *store = None;
         self.mark = None;
@@ -251,8 +278,13 @@ impl Writer {
         drop(store);
         self.head = head;
         self.mark = Some(mark);
-        self.shared.take_lineage(lineage);
-        Ok(())
+        match self.shared.take_lineage(lineage, &self.head) {
+            true => {
+                self.owed = None;
+                Ok(Reopened::Forked)
+            }
+            false => Ok(Reopened::Same),
+        }
     }
 
     /// Makes good what failed before, if it did.
@@ -311,6 +343,17 @@ impl Writer {
         match self.shared.config.fsync {
             Fsync::Interval(_) => PersistMode::Buffer,
             _ => PersistMode::SyncData,
+        }
+    }
+
+    /// Whether the disk refused something just now.
+    fn is_refused(&mut self) -> Result<(), Failed> {
+        match &self.refused {
+            Some((until, failed)) if Instant::now() < *until => Err(failed.clone()),
+            _ => {
+                self.refused = None;
+                Ok(())
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{AppendError, Backplane, Epoch};
+use eventcast_core::{AppendError, Backplane, Epoch, OutcomeKnown, ReplayStore};
 use eventcast_fjall::{FjallBackplane, FjallConfig, Fsync};
 use support::{append, attach, keyed, open, payload, read};
 
@@ -198,7 +198,9 @@ fn out_of_room() {
     let (directory, name) = asked();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let log = open(&directory, fsync(&name)).await;
+        let patient = support::config(&directory, fsync(&name));
+        let patient = patient.with_publish_timeout(Duration::from_secs(120));
+        let log = FjallBackplane::open(patient).await.unwrap();
         let (sink, _) = attach(&log).await;
         let large = "x".repeat(1 << 20);
         let mut stored = 0;
@@ -227,24 +229,99 @@ fn out_of_room() {
     });
 }
 
+/// A write fails, and the database cannot be opened again for a while: what becomes of that one
+/// append is unknown, and settled before anything else is stored.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_refuses_keeps_what_it_has_and_is_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let child = run("out_of_room", directory.path(), "batch");
-    // Blocks of 512 bytes: as much as a journal is made with. Without the trap the signal kills.
+#[ignore = "a process of the other tests"]
+fn unknown_outcome() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let (directory, name) = asked();
+    let version = directory.join("version");
+    let away = directory.join("version-away");
+    let limit = |current| {
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        setrlimit(Resource::Fsize, Rlimit { current, maximum }).unwrap();
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let patient = support::config(&directory, fsync(&name));
+        let patient = patient.with_publish_timeout(Duration::from_secs(120));
+        let log = FjallBackplane::open(patient).await.unwrap();
+        let (sink, attached) = attach(&log).await;
+        for number in 0..50 {
+            support::text(&log, "a", &number.to_string()).await.unwrap();
+        }
+        // The journal is longer, the mark is not.
+        limit(Some(4096));
+        std::fs::rename(&version, &away).unwrap();
+        let unsure = append("a", vec![keyed("unsure", "k")]);
+        for (append, expected) in [
+            (unsure.clone(), OutcomeKnown::Unknown),
+            (
+                append("a", vec![keyed("later", "l")]),
+                OutcomeKnown::NotStored,
+            ),
+        ] {
+            match log.append(append).await {
+                Err(AppendError::Unavailable { outcome, .. }) => assert_eq!(outcome, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(sink.is_stalled());
+        assert!(log.facts(&support::name("a")).await.is_err());
+        std::fs::rename(&away, &version).unwrap();
+        limit(None);
+        let settled = log.append(unsure).await.unwrap();
+        let later = support::text(&log, "a", "later").await.unwrap();
+        let records = read(&log, "a").await;
+        assert_eq!(records.len(), 52);
+        assert_eq!(
+            (records[50].position, records[51].position),
+            (settled[0], later)
+        );
+        assert_eq!(later.epoch(), attached.lineage.epoch());
+        sink.check().unwrap();
+        assert_eq!(sink.records(), records);
+        assert!(!sink.is_stalled() && sink.forks().is_empty());
+        log.close().await.unwrap();
+        say("done");
+    });
+}
+
+/// Runs it where a file that grows too long is an error: without the trap it is a signal that
+/// kills.
+#[cfg(unix)]
+fn run_limited(test: &str, directory: &Path, limit: &str) -> String {
+    let child = run(test, directory, "batch");
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 131072; exec \"$@\"", "sh"])
+        .args(["-c", &format!("trap '' XFSZ; {limit} exec \"$@\""), "sh"])
         .arg(child.get_program())
         .args(child.get_args());
     for (key, value) in child.get_envs() {
         shell.env(key, value.unwrap());
     }
     let output = shell.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     assert!(said.lines().any(|line| line == "done"), "{said}");
+    said
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unknown_outcome_is_settled_before_anything_else_is_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    run_limited("unknown_outcome", directory.path(), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_refuses_keeps_what_it_has_and_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    // Blocks of 512 bytes: as much as a journal is made with.
+    let said = run_limited("out_of_room", directory.path(), "ulimit -f 131072;");
     let acknowledged: Vec<_> = said
         .lines()
         .filter(|line| line.starts_with("ack "))

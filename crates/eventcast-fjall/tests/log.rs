@@ -44,6 +44,20 @@ async fn what_is_no_log_is_refused() {
     assert_eq!(log.unwrap_err().to_string(), "the log could not be opened");
 }
 
+/// A process that was killed while it made the log has left one that can be made.
+#[tokio::test]
+async fn what_is_half_made_is_made() {
+    for has_version in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("0.jnl"), [0; 5000]).unwrap();
+        if has_version {
+            std::fs::write(directory.path().join("version"), "").unwrap();
+        }
+        let log = open(directory.path(), Fsync::Batch).await;
+        text(&log, "a", "x").await.unwrap();
+    }
+}
+
 /// A clean restart under another policy is one, too.
 #[tokio::test]
 async fn the_epoch_survives_closing_under_each_policy() {
