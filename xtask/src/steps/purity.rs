@@ -17,6 +17,7 @@ const NOT_IN_CLIENT: &[&str] = &["eventcast", "eventcast-poll", "eventcast-ws"];
 
 const NOT_IN_CORE: &[&str] = &[
     "async-nats",
+    "fjall",
     "http",
     "http-body",
     "hyper",
