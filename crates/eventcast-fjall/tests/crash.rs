@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{AppendError, Backplane, Epoch, OutcomeKnown, ReplayStore};
+use eventcast_core::{AppendError, Backplane, Body, Epoch, OutcomeKnown, Record, ReplayStore};
 use eventcast_fjall::{FjallBackplane, FjallConfig, Fsync};
 use support::{append, attach, keyed, open, payload, read};
 
@@ -27,6 +27,18 @@ fn fsync(name: &str) -> Fsync {
         "batch" => Fsync::Batch,
         _ => Fsync::Interval(Duration::from_millis(5)),
     }
+}
+
+/// Text and key; the event is as large as the name says.
+fn event(text: &str, name: &str) -> Body {
+    let size = if name == "large" { 64 << 10 } else { 0 };
+    keyed(&format!("{text}\n{}", "x".repeat(size)), text)
+}
+
+/// The text of an event.
+fn told(record: &Record) -> String {
+    let payload = payload(record);
+    payload.lines().next().unwrap_or_default().to_owned()
 }
 
 fn channel(publisher: usize) -> String {
@@ -62,11 +74,11 @@ fn publishing() {
         say(&format!("epoch {}", attached.lineage.epoch().bits()));
         let round = attached.committed;
         let tasks = (0..PUBLISHERS).map(|publisher| {
-            let log = Arc::clone(&log);
+            let (log, name) = (Arc::clone(&log), name.clone());
             tokio::spawn(async move {
                 for number in 0.. {
                     let text = format!("{round} {publisher} {number}");
-                    let append = append(&channel(publisher), vec![keyed(&text, &text)]);
+                    let append = append(&channel(publisher), vec![event(&text, &name)]);
                     let position = log.append(append).await.unwrap()[0];
                     say(&format!("ack {} {text}", position.sequence()));
                 }
@@ -123,7 +135,7 @@ fn killed_three_times(name: &str) {
     let mut epoch = None;
     for round in 1..=3 {
         let child = run("publishing", directory.path(), name).spawn().unwrap();
-        let killed = kill(child, 300 * round);
+        let killed = kill(child, 200 * round);
         assert_eq!(*epoch.get_or_insert(killed.epoch), killed.epoch);
         for (sequence, text) in killed.acknowledged {
             let before = all.insert(sequence, text);
@@ -135,7 +147,7 @@ fn killed_three_times(name: &str) {
             // Nothing is lost to a killed process, so that no epoch starts.
             assert_eq!(attached.lineage.epoch(), killed.epoch);
             assert!(attached.committed >= *all.last_key_value().unwrap().0);
-            retried(&log, &all).await;
+            retried(&log, &all, name).await;
             holds(&log, &all).await;
             log.close().await.unwrap();
         });
@@ -143,14 +155,14 @@ fn killed_three_times(name: &str) {
 }
 
 /// Each publisher tries again what it has no answer for: it is there once.
-async fn retried(log: &FjallBackplane, all: &BTreeMap<u64, String>) {
+async fn retried(log: &FjallBackplane, all: &BTreeMap<u64, String>, name: &str) {
     let newest = all.last_key_value().unwrap().1;
     let round = newest.split(' ').next().unwrap();
     for publisher in 0..PUBLISHERS {
         let of = format!("{round} {publisher} ");
         let count = all.values().filter(|text| text.starts_with(&of)).count();
         let text = format!("{of}{count}");
-        let append = append(&channel(publisher), vec![keyed(&text, &text)]);
+        let append = append(&channel(publisher), vec![event(&text, name)]);
         let first = log.append(append.clone()).await.unwrap();
         assert_eq!(log.append(append).await.unwrap(), first);
     }
@@ -163,7 +175,7 @@ async fn holds(log: &FjallBackplane, all: &BTreeMap<u64, String>) {
     let mut numbers: HashMap<String, usize> = HashMap::new();
     for index in 0..CHANNELS {
         for record in read(log, &channel(index)).await {
-            let text = payload(&record);
+            let text = told(&record);
             let (publisher, number) = text.rsplit_once(' ').unwrap();
             let next = numbers.entry(publisher.to_owned()).or_default();
             assert_eq!(number.parse(), Ok(*next), "of {publisher}");
@@ -189,6 +201,12 @@ fn a_killed_process_loses_and_doubles_nothing_with_a_sync_for_a_batch() {
 #[test]
 fn a_killed_process_loses_and_doubles_nothing_with_a_sync_in_a_while() {
     killed_three_times("interval");
+}
+
+/// Large events: the database writes out what it has in memory, and begins journals, meanwhile.
+#[test]
+fn a_killed_process_loses_and_doubles_nothing_while_memory_is_written_out() {
+    killed_three_times("large");
 }
 
 /// Publishes until a file may not grow any more; then nothing more is stored, and it is still read.
