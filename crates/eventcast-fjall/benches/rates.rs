@@ -56,6 +56,12 @@ fn main() {
                 let hub = Hub::open(HubConfig::new(), log).await.unwrap();
                 measure(name, hub.clone(), together, Some(memory)).await;
                 hub.close().await.unwrap();
+                let began = Instant::now();
+                let log = FjallBackplane::open(support::config(&path, fsync))
+                    .await
+                    .unwrap();
+                println!("{:<12}  {:>10}  {:.1?}", "", "opened in", began.elapsed());
+                drop(log);
             });
         }
     }
