@@ -41,20 +41,24 @@ pub async fn the_sink_is_given_the_records_of_other_nodes(stage: Stage) -> Resul
 pub async fn what_is_seen_is_stored(stage: Stage) -> Result<(), String> {
     let (node, reader) = stage.two_nodes().await?;
     node.want(&["a"]).await?;
-    let publishing = publish(&node.plane, "one", &["a"], 100, 1);
+    let mut publishing = publish(&node.plane, "one", &["a"], 100, 1);
     let mut seen = node.attached.committed;
     for _ in 0..30 {
         let more = node.sink.until_reached(seen + 1);
-        stage.soon("the sink is given more", more).await?;
+        tokio::select! {
+            biased;
+            more = stage.soon("the sink is given more", more) => more?,
+            published = &mut publishing => {
+                published.map_err(|error| error.to_string())??;
+                return Ok(());
+            }
+        }
         seen = node.sink.sequences().pop().unwrap_or(seen);
         let page = read(&*reader.plane, "a", seen - 1, seen).await?;
         ensure!(
             page.sequences() == [seen],
             "the sink has {seen}, and no page does"
         );
-        if publishing.is_finished() {
-            break;
-        }
     }
     publishing.await.map_err(|error| error.to_string())??;
     Ok(())
