@@ -6,6 +6,8 @@
 //! ```
 //! and open the address it prints. `--help` lists its flags.
 
+#[path = "hub/backplane.rs"]
+mod backplane;
 #[path = "hub/client.rs"]
 mod client;
 #[path = "hub/data.rs"]
@@ -79,12 +81,14 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
             metrics.run_upkeep();
         }
     });
-    let hub = HubConfig::new()
+    let config = HubConfig::new()
         .with_retention(options.retention)
         .with_max_payload(options.max_message)
         .with_shards(std::thread::available_parallelism().map_or(1, usize::from));
-    let hub = data::hub(hub, options.data).await?;
-    let closing = hub.clone();
+    let hub = match options.data.directory {
+        Some(_) => data::hub(config, options.data).await?,
+        None => options.backplane.open(config, &options.retention).await?,
+    };
     let echo = options.echo.then(|| Arc::new(Echo::new(hub.clone())));
     let answering = echo.clone();
     let addresses = [Some(options.listen), options.tls_listen].into_iter();
@@ -96,7 +100,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
             Some(echo) if request.uri.path() == "/echo" => Some(echo.answer(request)),
             _ => page(request),
         });
-    let service = EventService::new(hub, config);
+    let service = EventService::new(hub.clone(), config);
     let server = bind(options.listen, &service, options.server).await?;
     let encrypted = match options.tls_listen {
         Some(address) => {
@@ -115,7 +119,9 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
          open     {url}/\n\
          watch    curl -N '{url}/events?channel=news'\n\
          publish  curl -d hello '{url}/channels/news'\n\
-         resume   curl -N -H 'Last-Event-ID: ID' '{url}/events?channel=news'\n"
+         resume   curl -N -H 'Last-Event-ID: ID' '{url}/events?channel=news'\n\n\
+         log      {}\n",
+        backplane::promise(hub.capabilities()),
     )?;
     if echo.is_some() {
         let address = server.local_addr();
@@ -140,7 +146,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     if let Some(echo) = echo {
         echo.end().await;
     }
-    closing.close().await?;
+    hub.close().await?;
     Ok(())
 }
 

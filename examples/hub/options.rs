@@ -11,6 +11,7 @@ use eventcast::{AllowedOrigins, Retention, ServerConfig, ServiceConfig};
 use lexopt::prelude::*;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::backplane::Backplane;
 use crate::data::DataOptions;
 
 pub(crate) const HELP: &str = "\
@@ -33,6 +34,10 @@ Usage: hub [OPTIONS]
   --header-timeout SECONDS   for a request's head to arrive [10]
   --body-timeout SECONDS     for a publish's body to arrive [30]
   --write-timeout SECONDS    for a write without progress [30]
+  --redis URL                keep events on Redis, shared with the other hubs there: redis://…
+  --nats URL                 the same on NATS JetStream: nats://…
+  --nats-synced              that server runs with sync_interval: always
+  --namespace NAME           which hubs share a log there [eventcast]
   --drain SECONDS            over how long SIGTERM or Ctrl-C spreads its goodbyes [0]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
@@ -52,6 +57,7 @@ pub(crate) struct Options {
     pub(crate) key: Option<PathBuf>,
     pub(crate) retention: Retention,
     pub(crate) data: DataOptions,
+    pub(crate) backplane: Backplane,
     pub(crate) service: ServiceConfig,
     pub(crate) server: ServerConfig,
     pub(crate) max_message: usize,
@@ -72,6 +78,7 @@ impl Options {
             key: None,
             retention: Retention::new(),
             data: DataOptions::default(),
+            backplane: Backplane::default(),
             service: ServiceConfig::new(),
             server: ServerConfig::new().with_drain_window(Duration::ZERO),
             max_message: 1 << 20,
@@ -107,6 +114,10 @@ impl Options {
                 "fsync" => options
                     .data
                     .parse_fsync(&value::<String>(&mut parser, &flag)?)?,
+                "redis" => options.backplane.redis = Some(value(&mut parser, &flag)?),
+                "nats" => options.backplane.nats = Some(value(&mut parser, &flag)?),
+                "nats-synced" => options.backplane.nats_synced = true,
+                "namespace" => options.backplane.namespace = Some(value(&mut parser, &flag)?),
                 "heartbeat" => {
                     let heartbeat = seconds(&mut parser, &flag)?;
                     options.service = options.service.with_heartbeat(heartbeat);
@@ -146,6 +157,10 @@ impl Options {
             return Err("--cert and --key are for --tls-listen (try --help)".into());
         }
         options.data.check()?;
+        options.backplane.check()?;
+        if options.data.directory.is_some() && options.backplane.is_given() {
+            return Err("--data is for one hub; --redis and --nats are instead of it (try --help)".into());
+        }
         options.service = options.service.with_allowed_origins(origins);
         Ok(Some(options))
     }
