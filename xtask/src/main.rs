@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some("attacks") => done(soak::attacks(&Workspace::here(), &args[1..])),
         Some("drain") => done(soak::drain(&Workspace::here(), &args[1..])),
         Some("fuzz") => done(fuzz::command(&Workspace::here(), &args[1..])),
+        Some("outage") => done(soak::outage(&Workspace::here(), &args[1..])),
         Some("soak") => done(soak::soak(&Workspace::here(), &args[1..])),
         Some("vanish") if args.len() == 1 => done(soak::vanish(&Workspace::here())),
         Some("test") => test(&args[1..]),
@@ -90,6 +91,8 @@ pub(crate) fn usage() -> String {
            drain [--connections N] [--window S]\n                                      \
            a hub ends under its clients, who go on at another\n  \
            fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \
+           outage [--quick] [--log redis|nats] [--seconds N]\n                                      \
+           hubs and their log's server fail under 500 clients (root)\n  \
            soak [--minutes N] [--clients N] [--seed S]\n                                      \
            the real hub under random cuts and restarts\n  \
            vanish                              how soon clients without a link are noticed (root, ip)\n\n\

@@ -13,6 +13,11 @@ pub(crate) fn drain(workspace: &Workspace, args: &[String]) -> Result {
     run_with_hub(workspace, "eventcast-drain", args)
 }
 
+/// The same with the program that has the log's server, or a hub, fail.
+pub(crate) fn outage(workspace: &Workspace, args: &[String]) -> Result {
+    run_with_hub(workspace, "eventcast-outage", args)
+}
+
 /// Attacks on a server, which the program starts itself.
 pub(crate) fn attacks(workspace: &Workspace, args: &[String]) -> Result {
     let program = "eventcast-attacks";

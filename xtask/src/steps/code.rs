@@ -27,10 +27,15 @@ pub(super) fn clippy(workspace: &Workspace, _: &Options) -> Result {
 }
 
 pub(super) fn tests(workspace: &Workspace, options: &Options) -> Result {
-    // Tests start servers of their own.
+    ensure_log_servers(workspace, options)?;
+    run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
+}
+
+/// Tests start servers of their own.
+fn ensure_log_servers(workspace: &Workspace, options: &Options) -> Result {
     tools::ensure(workspace, options, "redis-server", "redis-server")?;
     tools::ensure(workspace, options, "nats-server", "nats-server")?;
-    run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
+    Ok(())
 }
 
 /// The core's races, under every interleaving. The flag changes every crate, so it builds aside.
@@ -70,6 +75,13 @@ pub(super) fn attacks(workspace: &Workspace, options: &Options) -> Result {
     let args = (!options.full).then(|| "--quick".to_owned());
     let args: Vec<String> = args.into_iter().collect();
     crate::soak::attacks(workspace, &args)
+}
+
+pub(super) fn outage(workspace: &Workspace, options: &Options) -> Result {
+    ensure_log_servers(workspace, options)?;
+    let args = (!options.full).then(|| "--quick".to_owned());
+    let args: Vec<String> = args.into_iter().collect();
+    crate::soak::outage(workspace, &args)
 }
 
 /// Lists only: a package is built against its published neighbours, which may not exist yet.

@@ -119,6 +119,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: code::attacks,
     },
     Step {
+        name: "outage",
+        about: "hubs and their log's server are killed, nothing is lost (long: `cargo xtask outage`)",
+        run: code::outage,
+    },
+    Step {
         name: "proxies",
         about: "nginx and HAProxy as docs/deploying.md has them, with cuts and a deploy",
         run: proxies::run,

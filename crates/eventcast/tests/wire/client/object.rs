@@ -67,8 +67,8 @@ impl<'a> Object<'a> {
             Some("end") => Seen::End {
                 reason: reason.ok_or("an end without a reason")?,
             },
-            // Of a change that is checked where it was asked for.
-            Some("subscribed" | "unsubscribed") => Seen::Heartbeat,
+            // A change is checked where it was asked for, and an outage by what comes after it.
+            Some("subscribed" | "unsubscribed" | "stalled" | "recovered") => Seen::Heartbeat,
             Some(other) => return Err(format!("an object of type {other}")),
         })
     }

@@ -1,0 +1,238 @@
+//! A redis-server or nats-server of our own, with its durable settings, which can be made to fail.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nats,
+    Redis,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+        })
+    }
+}
+
+/// The server, and its folder, which goes with it.
+pub(crate) struct Server {
+    kind: Kind,
+    folder: PathBuf,
+    port: u16,
+    child: Child,
+    is_mounted: bool,
+}
+
+impl Server {
+    /// Starts one; with `room`, on a file system of so many MiB.
+    pub(crate) fn start(kind: Kind, room: Option<u32>) -> Result<Self, String> {
+        let folder = std::env::temp_dir().join(format!("eventcast-outage-{}", std::process::id()));
+        let data = folder.join("data");
+        fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+        if let Some(mib) = room {
+            mount(&data, mib)?;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let port = listener.local_addr().map_err(|error| error.to_string())?;
+        drop(listener);
+        let mut server = Self {
+            kind,
+            port: port.port(),
+            child: launch(kind, &folder, port.port()).map_err(|error| needed(kind, &error))?,
+            folder,
+            is_mounted: room.is_some(),
+        };
+        server.until_ready()?;
+        Ok(server)
+    }
+
+    /// How a hub is told of it.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let url = format!("{}://127.0.0.1:{}", self.kind, self.port);
+        let mut flags = vec![format!("--{}", self.kind), url];
+        if self.kind == Kind::Nats && nats_syncs() {
+            flags.push("--nats-synced".to_owned());
+        }
+        flags
+    }
+
+    /// `SIGKILL`, and the end of it.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again, on the same port.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.kill();
+        self.child = launch(self.kind, &self.folder, self.port)
+            .map_err(|error| needed(self.kind, &error))?;
+        self.until_ready()
+    }
+
+    pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
+        succeed(Command::new("kill").args(["-s", name, &self.child.id().to_string()]))
+    }
+
+    /// Fills its file system to the last byte.
+    pub(crate) fn fill(&self) -> Result<(), String> {
+        let mut file = File::create(self.filler()).map_err(|error| error.to_string())?;
+        let block = vec![0; 64 << 10];
+        for size in [block.len(), 1] {
+            while file.write_all(&block[..size]).is_ok() {}
+        }
+        Ok(())
+    }
+
+    /// Makes room again, and starts the server again if it has given up.
+    pub(crate) fn make_room(&mut self) -> Result<(), String> {
+        fs::remove_file(self.filler()).map_err(|error| error.to_string())?;
+        // JetStream is off after it found no room, until somebody restarts the server.
+        let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+        if has_ended || self.kind == Kind::Nats {
+            return self.restart();
+        }
+        Ok(())
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.join("data/filler")
+    }
+
+    fn until_ready(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_ready(self.kind, self.port, &self.folder) {
+            let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            if has_ended || Instant::now() > deadline {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                return Err(format!("{}-server does not start: {log}", self.kind));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if self.is_mounted {
+            let _ = succeed(Command::new("umount").arg(self.folder.join("data")));
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Child> {
+    let log = File::create(folder.join("log"))?;
+    let data = folder.join("data");
+    let port = port.to_string();
+    let mut command = match kind {
+        Kind::Redis => {
+            let mut command = bound_to_us("redis-server");
+            command
+                .args(["--bind", "127.0.0.1", "--port", &port, "--save", ""])
+                .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+                .arg(data);
+            command
+        }
+        Kind::Nats => {
+            let sync = if nats_syncs() {
+                ", sync_interval: always"
+            } else {
+                ""
+            };
+            let file = folder.join("server.conf");
+            let data = data.display();
+            fs::write(
+                &file,
+                format!(
+                    "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{data}\"{sync} }}\n"
+                ),
+            )?;
+            let mut command = bound_to_us(&nats());
+            command.arg("-c").arg(file);
+            command
+        }
+    };
+    let again = log.try_clone()?;
+    command.stdout(again).stderr(log).spawn()
+}
+
+fn is_ready(kind: Kind, port: u16, folder: &Path) -> bool {
+    if kind == Kind::Nats {
+        let log = fs::read_to_string(folder.join("log"));
+        return log.is_ok_and(|log| log.contains("Server is ready"));
+    }
+    let answers = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(&answer == b"+PONG")
+    };
+    answers().unwrap_or(false)
+}
+
+/// A program that ends with this one, even if that is killed, where util-linux is there.
+fn bound_to_us(program: &str) -> Command {
+    let setpriv = "/usr/bin/setpriv";
+    if !Path::new(setpriv).is_file() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", program]);
+    command
+}
+
+/// Where the server is: as `NATS_SERVER` says, or where the package puts it.
+fn nats() -> String {
+    let installed = "/usr/sbin/nats-server";
+    std::env::var("NATS_SERVER").unwrap_or_else(|_| match Path::new(installed).is_file() {
+        true => installed.to_owned(),
+        false => "nats-server".to_owned(),
+    })
+}
+
+/// Whether it can sync each message, as since 2.10. One that cannot starts an epoch after a kill;
+/// what it has written is there all the same, unless the machine ends with it.
+pub(crate) fn nats_syncs() -> bool {
+    let output = Command::new(nats()).arg("--version").output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let said = said.unwrap_or_default();
+    let version = said.trim().rsplit('v').next().unwrap_or_default();
+    let mut numbers = version.split('.').filter_map(|n| n.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(2), Some(10))
+}
+
+fn mount(data: &Path, mib: u32) -> Result<(), String> {
+    let size = format!("size={mib}m");
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", &size, "eventcast-outage"]);
+    succeed(command.arg(data)).map_err(|error| {
+        format!("a disk that is full needs a small file system, which only root may mount: {error}")
+    })
+}
+
+fn succeed(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{command:?}: {said}"))
+}
+
+fn needed(kind: Kind, error: &io::Error) -> String {
+    format!("{kind}-server is needed: apt-get install {kind}-server ({error})")
+}
