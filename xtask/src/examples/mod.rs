@@ -25,6 +25,7 @@ pub(crate) struct Example {
 pub(crate) const EXAMPLES: &[Example] = &[
     asked("axum_app", applications::axum_app),
     asked("chat", applications::chat),
+    asked("cluster", ask::ends_by_itself),
     asked("custom_transport", ask::ends_by_itself),
     asked("dashboard", applications::dashboard),
     ECHO,

@@ -7,6 +7,7 @@ use crate::book;
 use crate::examples::EXAMPLES;
 use crate::failure::{Failure, Result, While as _};
 use crate::steps::Options;
+use crate::tools;
 use crate::workspace::{self, Workspace};
 
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
@@ -28,6 +29,8 @@ pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
             example.name, example.name
         )));
     }
+    // One has a cluster of its own.
+    tools::ensure(workspace, options, "redis-server", "redis-server")?;
     build(workspace)?;
     for example in EXAMPLES {
         example
