@@ -34,6 +34,8 @@ use crate::trial::{Fault, Trial};
 struct Options {
     hub: String,
     quick: bool,
+    /// Only the faults whose names have this in them.
+    fault: String,
     logs: Vec<Kind>,
     seconds: f64,
 }
@@ -67,7 +69,10 @@ async fn run(options: Options) -> Result<(), String> {
     );
     let mut is_clean = true;
     for kind in &options.logs {
-        for fault in faults {
+        for fault in faults
+            .iter()
+            .filter(|it| it.name().contains(&options.fault))
+        {
             let trial = Trial {
                 hub: &options.hub,
                 kind: *kind,
@@ -115,6 +120,7 @@ fn options() -> Result<Options, lexopt::Error> {
     let mut options = Options {
         hub: String::new(),
         quick: false,
+        fault: String::new(),
         logs: vec![Kind::Redis, Kind::Nats],
         seconds: f64::NAN,
     };
@@ -123,6 +129,7 @@ fn options() -> Result<Options, lexopt::Error> {
         match argument {
             Long("hub") => options.hub = parser.value()?.string()?,
             Long("quick") => options.quick = true,
+            Long("fault") => options.fault = parser.value()?.string()?,
             Long("log") => {
                 options.logs = match parser.value()?.string()?.as_str() {
                     "redis" => vec![Kind::Redis],

@@ -153,10 +153,12 @@ fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Child> {
             };
             let file = folder.join("server.conf");
             let data = data.display();
+            // More than a small file system has: who runs out of disk was wrong about it.
             fs::write(
                 &file,
                 format!(
-                    "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{data}\"{sync} }}\n"
+                    "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{data}\", \
+                     max_file_store: 4GB{sync} }}\n"
                 ),
             )?;
             let mut command = bound_to_us(&nats());
