@@ -7,11 +7,14 @@ mod support;
 use std::time::Duration;
 
 use eventcast::{
-    ClientAddress, Denied, Limits, Permissions, ServerConfig, ServiceConfig, TrustedProxies,
+    ClientAddress, Denied, EventService, Hub, Limits, Permissions, Server, ServerConfig,
+    ServiceConfig, TrustedProxies,
 };
+use futures_util::future::try_join_all;
 use http::request::Parts;
 use support::websocket::WebSocket;
 use support::{TestServer, get, known_ids, post, quiet, within};
+use tokio::net::TcpStream;
 
 /// Whoever the header `User` names.
 fn user(request: &Parts) -> Result<Permissions, Denied> {
@@ -216,7 +219,7 @@ async fn many_connects_leave_nothing_behind() {
 #[tokio::test]
 async fn a_service_without_addresses_has_no_limits_for_them() {
     let config = ServiceConfig::new().with_limits(Limits::new().with_sessions_per_address(1));
-    let service = eventcast::EventService::new(eventcast::Hub::new(), config);
+    let service = EventService::new(Hub::new(), config);
     let ask = |address: Option<ClientAddress>| {
         let mut request = http::Request::get(NEWS)
             .body(http_body_util::Empty::<bytes::Bytes>::new())
@@ -242,4 +245,14 @@ async fn a_service_without_addresses_has_no_limits_for_them() {
     let second = tokio::time::timeout(Duration::from_secs(20), ask(Some(address))).await;
     assert_eq!(first.status(), 200);
     assert_eq!(second.unwrap().status(), 429);
+}
+
+/// Nobody accepts yet, and nobody's handshake is dropped.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_crowd_that_connects_at_once() {
+    let service = EventService::new(Hub::new(), quiet());
+    let server = Server::bind("127.0.0.1:0", service).await.unwrap();
+    let crowd = (0..300).map(|_| TcpStream::connect(server.local_addr()));
+    within(try_join_all(crowd)).await.unwrap();
 }

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::timeout;
@@ -63,6 +64,8 @@ impl Server {
     /// The address is not valid, taken, or not allowed.
     pub async fn bind(address: impl ToSocketAddrs, service: EventService) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
+        // All clients of a hub that is gone come at once; who finds the queue full waits a second.
+        SockRef::from(&listener).listen(BACKLOG)?;
         Ok(Self {
             address: listener.local_addr()?,
             listener,
@@ -301,4 +304,6 @@ where
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Connection: close\r\nContent-Length: 0\r\n\r\n";
+/// How many may be connected and not yet accepted; the system may have a lower limit.
+const BACKLOG: i32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
