@@ -9,8 +9,8 @@
 //! other settings cost is in `cargo bench -p eventcast-redis --bench rates`.
 #![allow(
     clippy::print_stdout,
-    clippy::expect_used,
-    reason = "figures are for who runs it, and a panic says why there are none"
+    clippy::disallowed_methods,
+    reason = "figures are for who runs it, of real time"
 )]
 
 #[path = "../soak/src/bin/outage/server.rs"]
