@@ -22,7 +22,6 @@ pub(crate) struct Shared {
     /// The last sequence that each subscriber has.
     pub(crate) reached: Vec<AtomicU64>,
     pub(crate) retries: AtomicU64,
-    pub(crate) refusals: AtomicU64,
     stopped: AtomicBool,
     settled: AtomicBool,
 }
@@ -36,7 +35,6 @@ impl Shared {
             latest: Mutex::new((Instant::now(), 0)),
             reached: (0..subscribers).map(|_| AtomicU64::new(0)).collect(),
             retries: AtomicU64::new(0),
-            refusals: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             settled: AtomicBool::new(false),
         }

@@ -87,7 +87,6 @@ async fn connection(
         };
         // A hub whose log is away refuses, and is asked again.
         if half.receive(&bytes[..count], &mut seen).is_err() {
-            shared.refusals.fetch_add(1, Ordering::Relaxed);
             return Ok(Ended::Cut);
         }
         for seen in seen.drain(..) {
