@@ -64,6 +64,12 @@ pub trait ClientHandler: Send + Sync + 'static {
         Ok(())
     }
 
+    /// A request of the client was answered with an error of this code, whoever refused it: for
+    /// counting. It is called on the connection's task, so it has to be quick.
+    fn refused(&self, code: ErrorCode) {
+        let _ = code;
+    }
+
     /// So many bytes of deliveries wait to be written to the client, once a batch: for counting.
     /// Answers to requests are none. It is called on the connection's task, so it has to be quick.
     fn queued(&self, bytes: usize) {

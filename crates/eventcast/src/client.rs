@@ -95,6 +95,14 @@ impl ClientHandler for Client {
         })
     }
 
+    fn refused(&self, code: ErrorCode) {
+        match code {
+            ErrorCode::TooLarge => self.shared.gate.count(Limit::Bodies),
+            ErrorCode::TooManyChannels => self.shared.gate.count(Limit::Channels),
+            _ => {}
+        }
+    }
+
     fn queued(&self, bytes: usize) {
         self.shared.figures.sent(TransportKind::WebSocket, bytes);
     }

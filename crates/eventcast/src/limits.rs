@@ -132,52 +132,75 @@ impl Default for Limits {
     }
 }
 
-/// What was refused since the service was made; see
-/// [`EventService::refusals`](crate::EventService::refusals).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refusals {
-    /// Connections that a server closed because it had too many, or too many from an address.
-    pub connections: u64,
-    /// Messages of WebSockets that sent too many.
-    pub messages: u64,
-    /// Sessions because too many were opened at once.
-    pub opened: u64,
-    /// Sessions because there were too many, in all or of one principal or address.
-    pub sessions: u64,
-    /// Tickets because too many were out.
-    pub tickets: u64,
-    /// Publishes, requests and changes because a principal or an address sent too many.
-    pub writes: u64,
-}
-
-/// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    Connections,
-    Messages,
-    Opened,
-    Sessions,
-    Tickets,
-    Writes,
-}
-
-const LIMITS: usize = 6;
-
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-impl Limit {
-    /// Its name in figures and logs.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::Messages => "messages",
-            Self::Opened => "opened",
-            Self::Sessions => "sessions",
-            Self::Tickets => "tickets",
-            Self::Writes => "writes",
+macro_rules! refusals {
+    ($($limit:ident $name:ident $help:literal)*) => {
+        /// What was refused since the service was made; see
+        /// [`EventService::refusals`](crate::EventService::refusals).
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Refusals {
+            $(#[doc = $help] pub $name: u64,)*
         }
-    }
+
+        impl Refusals {
+            /// Each by its name, in the order of names.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+
+        /// What is limited.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Limit {
+            $($limit),*
+        }
+
+        impl Limit {
+            pub(crate) const ALL: &[Self] = &[$(Self::$limit),*];
+
+            /// Its name in figures and logs.
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$limit => stringify!($name)),*
+                }
+            }
+        }
+
+        impl Gate {
+            pub(crate) fn refusals(&self) -> Refusals {
+                let of = |limit: Limit| self.refused[limit as usize].load(Ordering::Relaxed);
+                Refusals {
+                    $($name: of(Limit::$limit)),*
+                }
+            }
+        }
+    };
 }
+
+refusals! {
+    Bodies bodies "Bodies and messages because they were too large."
+    BodyTimeouts body_timeouts "Bodies that did not arrive in time."
+    Channels channels "Subscriptions because a session would have had too many channels."
+    Connections connections
+        "Connections that a server closed because it had too many, or too many from an address."
+    HeadTimeouts head_timeouts
+        "Connections that a server closed because no request, handshake or preface arrived in time: \
+         those that were kept alive for nothing, too."
+    Heads heads "Heads of HTTP/1.1 that were too large; those of HTTP/2 are refused uncounted."
+    Messages messages "Messages of WebSockets that sent too many."
+    Opened opened "Sessions because too many were opened at once."
+    Queries queries "Requests because their query was too long."
+    Sessions sessions
+        "Sessions because there were too many, in all or of one principal or address."
+    Tickets tickets "Tickets because too many were out."
+    WriteTimeouts write_timeouts
+        "Connections, and streams of HTTP/2, whose client took nothing for too long."
+    Writes writes
+        "Publishes, requests and changes because a principal or an address sent too many."
+}
+
+const LIMITS: usize = Limit::ALL.len();
 
 /// A limit was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,12 +292,10 @@ impl Gate {
             false => (StatusCode::SERVICE_UNAVAILABLE, "in all"),
         };
         let what = match limited.limit {
-            Limit::Connections => "connections are open",
-            Limit::Messages => "messages came at once",
             Limit::Opened => "sessions are being opened at once",
             Limit::Sessions => "sessions are open",
             Limit::Tickets => "tickets are out",
-            Limit::Writes => "requests came at once",
+            _ => "requests came at once",
         };
         Problem::later(status, format!("too many {what}, {whose}"), RETRY_SECONDS)
     }
@@ -283,18 +304,6 @@ impl Gate {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
         self.figures.refused(limit);
         trace::limited(limit);
-    }
-
-    pub(crate) fn refusals(&self) -> Refusals {
-        let of = |limit: Limit| self.refused[limit as usize].load(Ordering::Relaxed);
-        Refusals {
-            connections: of(Limit::Connections),
-            messages: of(Limit::Messages),
-            opened: of(Limit::Opened),
-            sessions: of(Limit::Sessions),
-            tickets: of(Limit::Tickets),
-            writes: of(Limit::Writes),
-        }
     }
 }
 

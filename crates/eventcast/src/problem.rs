@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::access::Denied;
 use crate::body::ResponseBody;
+use crate::limits::Limit;
 
 /// A refused request: `application/problem+json` with a status, its title and one sentence.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    limit: Option<Limit>,
 }
 
 impl Problem {
@@ -27,7 +29,14 @@ impl Problem {
             status,
             detail: detail.into(),
             headers: Vec::new(),
+            limit: None,
         }
+    }
+
+    /// It is because of this limit, which is counted as the request is answered.
+    pub(crate) fn past(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
     }
 
     pub(crate) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -95,6 +104,10 @@ impl Problem {
         self.status
     }
 
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
     pub(crate) fn into_response(self) -> Response<ResponseBody> {
         let document = json!({
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -138,6 +151,9 @@ impl From<SubscribeError> for Problem {
             SubscribeError::TooManyChannels { .. } => full(),
             SubscribeError::Channel(error) => error.into(),
             SubscribeError::Unavailable => away(),
+            SubscribeError::SessionFull { .. } => {
+                Self::bad_request(error.to_string()).past(Limit::Channels)
+            }
             _ => Self::bad_request(error.to_string()),
         }
     }
@@ -157,7 +173,7 @@ impl From<PublishError> for Problem {
         match error {
             PublishError::Completed => Self::new(StatusCode::CONFLICT, error.to_string()),
             PublishError::TooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).past(Limit::Bodies)
             }
             PublishError::TooManyChannels { .. } => full(),
             PublishError::Unavailable { .. } => away(),

@@ -22,7 +22,7 @@ use crate::config::ServiceConfig;
 use crate::cors::{allow_origin, preflight};
 use crate::figures::{Figures, Resource};
 use crate::history::history;
-use crate::limits::{Gate, Refusals};
+use crate::limits::{Gate, Limit, Refusals};
 use crate::origin::Verdict;
 use crate::presence::{presence, update};
 use crate::problem::Problem;
@@ -263,6 +263,9 @@ impl EventService {
         let is_preflight = parts.method == Method::OPTIONS;
         let resource = target.as_ref().map_or(Resource::Other, Resource::of);
         let reject = |problem: Problem| {
+            if let Some(limit) = problem.limit() {
+                self.shared.gate.count(limit);
+            }
             self.shared.figures.rejected(resource, problem.status());
             trace::refused(resource, problem.status());
             problem.into_response()
@@ -299,7 +302,8 @@ impl EventService {
             return Err(Problem::new(
                 StatusCode::URI_TOO_LONG,
                 format!("the query is longer than {limit} bytes"),
-            ));
+            )
+            .past(Limit::Queries));
         }
         let query = Query::parse(&parts)?;
         let shared = &self.shared;

@@ -1,6 +1,8 @@
 //! The service's figures for an administrator: `GET /stats` with its pages, and `GET /metrics` if it
 //! is set up.
 
+use std::collections::BTreeMap;
+
 use eventcast_core::{ChannelName, ChannelStats, Outcome, Position};
 use http::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -39,14 +41,7 @@ pub(crate) fn stats(
             "websocket": open(Transport::WebSocket),
             "limit": shared.config.limits.sessions,
         },
-        "refusals": {
-            "connections": refused.connections,
-            "messages": refused.messages,
-            "opened": refused.opened,
-            "sessions": refused.sessions,
-            "tickets": refused.tickets,
-            "writes": refused.writes,
-        },
+        "refusals": refused.iter().collect::<BTreeMap<_, _>>(),
         "draining": shared.registry.ended().is_some(),
     });
     Ok(json_response(document.to_string()))

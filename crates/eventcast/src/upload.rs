@@ -9,6 +9,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::config::ServiceConfig;
+use crate::limits::Limit;
 use crate::problem::Problem;
 
 /// Reads a body whole, within the service's bounds on its size and time.
@@ -28,6 +29,7 @@ where
                 StatusCode::REQUEST_TIMEOUT,
                 "the body did not arrive in time",
             )
+            .past(Limit::BodyTimeouts)
         })??;
     payload(parts, bytes)
 }
@@ -41,6 +43,7 @@ where
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the body is larger than {limit} bytes"),
         )
+        .past(Limit::Bodies)
     };
     let announced = parts.headers.get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

@@ -229,6 +229,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn reply(&mut self, reply: &Reply, reference: Option<&RequestRef>) {
+        if let Reply::Error(refusal) = reply {
+            self.handler.refused(refusal.code());
+        }
         self.queue.push(reply.encode(reference));
     }
 }

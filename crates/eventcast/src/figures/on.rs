@@ -18,7 +18,7 @@ pub(crate) struct Figures(Arc<Handles>);
 
 struct Handles {
     transports: [OfTransport; TRANSPORTS.len()],
-    refusals: [Counter; LIMITS.len()],
+    refusals: Vec<Counter>,
     rejected: [[Counter; REASONS.len()]; RESOURCES.len()],
     handshakes: Counter,
     stalled: Counter,
@@ -66,7 +66,10 @@ impl Figures {
                     slow: ["gap", "disconnect"].map(slow),
                 }),
             }),
-            refusals: LIMITS.map(|limit| counter!(names::REFUSALS, "limit" => limit.as_str())),
+            refusals: Limit::ALL
+                .iter()
+                .map(|limit| counter!(names::REFUSALS, "limit" => limit.as_str()))
+                .collect(),
             rejected: RESOURCES.map(|resource| {
                 REASONS.map(
                     |reason| counter!(names::REJECTED, "resource" => resource.as_str(), "reason" => reason),
@@ -274,13 +277,4 @@ const ENDS: [&str; 14] = [
     "too_many_channels",
     "vanished",
     "violation",
-];
-/// In the order of `Limit`.
-const LIMITS: [Limit; 6] = [
-    Limit::Connections,
-    Limit::Messages,
-    Limit::Opened,
-    Limit::Sessions,
-    Limit::Tickets,
-    Limit::Writes,
 ];

@@ -16,6 +16,7 @@ use super::link::{Link, Peer};
 use super::serve::Serving;
 use super::takeover::EventStream;
 use crate::body::ResponseBody;
+use crate::limits::Limit;
 
 /// Serves a connection to its end, or until it has become an event stream, which is then a task of
 /// its own: this one has the size of hyper's connection.
@@ -48,6 +49,7 @@ where
         address,
         ..
     } = serving;
+    let counting = service.clone();
     let handed_over = HandedOver::default();
     let slot = handed_over.clone();
     let handler = service_fn(move |mut request: Request<Incoming>| {
@@ -84,14 +86,22 @@ where
             .serve_connection(TokioIo::new(io), handler)
             .with_upgrades(),
     );
-    // How a connection failed is of no use to anybody: its sessions end with it.
-    let _ = tokio::select! {
+    let result = tokio::select! {
         result = &mut connection => result,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             (&mut connection).await
         }
     };
+    // How else a connection failed is of no use to anybody: its sessions end with it.
+    let limit = match &result {
+        Err(error) if error.is_timeout() => Some(Limit::HeadTimeouts),
+        Err(error) if error.is_parse_too_large() => Some(Limit::Heads),
+        _ => None,
+    };
+    if let Some(limit) = limit {
+        counting.shared().gate.count(limit);
+    }
     let response = handed_over.take()?;
     let parts = Pin::into_inner(connection).into_parts()?;
     Some((parts.io.into_inner(), response))

@@ -17,6 +17,7 @@ use super::link::{Link, Peer};
 use super::serve::Serving;
 use super::streams::Streams;
 use super::unsent::Watched;
+use crate::limits::Limit;
 use crate::trace;
 
 /// Serves a connection to its end.
@@ -41,6 +42,8 @@ where
         address,
         ..
     } = serving;
+    let counting = service.clone();
+    let count = |limit| counting.shared().gate.count(limit);
     let streams = Streams::new(tasks);
     let connection = trace::Connection::current();
     let handler = service_fn(move |mut request: Request<Incoming>| {
@@ -87,11 +90,14 @@ where
                 connection.as_mut().graceful_shutdown();
             }
             _ = tick.tick() => {
-                streams.end_stalled(patience);
+                for _ in 0..streams.end_stalled(patience) {
+                    count(Limit::WriteTimeouts);
+                }
                 idle = if streams.were_open() { 0 } else { idle + 1 };
                 if idle == leisure {
                     connection.as_mut().graceful_shutdown();
                 } else if idle >= 2 * leisure {
+                    count(Limit::HeadTimeouts);
                     return;
                 }
             }

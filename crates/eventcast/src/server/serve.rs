@@ -259,10 +259,19 @@ impl Serving {
         wanted.then(|| Arc::new(Link::new(silence, self.cut.clone())))
     }
 
+    fn guard<S>(&self, stream: S, link: Option<Arc<Link>>, seat: Option<Seat>) -> StallGuard<S> {
+        let service = self.service.clone();
+        StallGuard::new(stream, self.config.write_timeout(), link, service, seat)
+    }
+
     /// Does what comes before a connection's first request, unless it takes too long.
     async fn before_requests<T>(&self, work: impl Future<Output = io::Result<T>>) -> Option<T> {
         let work = timeout(self.config.header_timeout(), work);
-        self.closing.run_until_cancelled(work).await?.ok()?.ok()
+        let done = self.closing.run_until_cancelled(work).await?;
+        if done.is_err() {
+            self.service.shared().gate.count(Limit::HeadTimeouts);
+        }
+        done.ok()?.ok()
     }
 
     async fn speak<S>(self, version: Version, io: S, link: Option<Arc<Link>>)
@@ -282,7 +291,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let link = serving.link();
-    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone(), seat);
+    let io = serving.guard(stream, link.clone(), seat);
     if let Some((version, io)) = serving.before_requests(sniff(io)).await {
         serving.speak(version, io, link).await;
     }
@@ -295,7 +304,7 @@ where
 {
     // Below TLS, which takes bytes without having written them.
     let link = serving.link();
-    let io = StallGuard::new(stream, serving.config.write_timeout(), link.clone(), seat);
+    let io = serving.guard(stream, link.clone(), seat);
     let handshake = Box::pin(tls.accept(io));
     if let Some((version, io)) = serving.before_requests(handshake).await {
         serving.speak(version, io, link).await;

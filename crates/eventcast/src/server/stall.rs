@@ -11,6 +11,8 @@ use tokio::time::Sleep;
 
 use super::link::Link;
 use super::seats::Seat;
+use crate::limits::Limit;
+use crate::service::EventService;
 
 /// A stream whose writes fail once they have made no progress for a time.
 pub(super) struct StallGuard<S> {
@@ -20,6 +22,8 @@ pub(super) struct StallGuard<S> {
     blocked: Option<Pin<Box<Sleep>>>,
     /// Told what happens, where somebody wants to know.
     link: Option<Arc<Link>>,
+    /// Counts, once.
+    service: Option<EventService>,
     /// Given back with the socket, whoever has it in the end.
     _seat: Option<Box<Seat>>,
 }
@@ -29,6 +33,7 @@ impl<S> StallGuard<S> {
         stream: S,
         timeout: Duration,
         link: Option<Arc<Link>>,
+        service: EventService,
         seat: Option<Seat>,
     ) -> Self {
         Self {
@@ -36,6 +41,7 @@ impl<S> StallGuard<S> {
             timeout,
             blocked: None,
             link,
+            service: Some(service),
             _seat: seat.map(Box::new),
         }
     }
@@ -59,6 +65,9 @@ impl<S> StallGuard<S> {
         }
         if let Some(link) = &self.link {
             link.note_stalled();
+        }
+        if let Some(service) = self.service.take() {
+            service.shared().gate.count(Limit::WriteTimeouts);
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

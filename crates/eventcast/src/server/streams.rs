@@ -56,19 +56,19 @@ impl Streams {
         std::mem::take(&mut open.opened) || !open.streams.is_empty()
     }
 
-    /// Resets the streams whose peer has taken nothing in so many calls, this one included.
-    pub(super) fn end_stalled(&self, patience: u32) {
+    /// Resets the streams whose peer has taken nothing in so many calls, this one included, and
+    /// returns how many.
+    pub(super) fn end_stalled(&self, patience: u32) -> usize {
         // The last owner of a stream takes the lock.
         let streams: Vec<_> = {
             let open = self.open();
             let streams = open.streams.iter();
             streams.filter_map(|(_, stream)| stream.upgrade()).collect()
         };
-        for stream in streams {
-            if stream.has_stalled(patience) {
-                stream.abort();
-            }
-        }
+        let ended = streams
+            .iter()
+            .filter(|stream| stream.has_stalled(patience) && stream.abort());
+        ended.count()
     }
 
     fn add(&self) -> Arc<Stream> {
@@ -187,11 +187,13 @@ impl Stream {
         self.aborted.load(Ordering::Acquire)
     }
 
-    fn abort(&self) {
-        self.aborted.store(true, Ordering::Release);
+    /// `false` if it was reset before.
+    fn abort(&self) -> bool {
+        let was_aborted = self.aborted.swap(true, Ordering::AcqRel);
         for task in self.tasks.iter().filter_map(OnceLock::get) {
             task.abort();
         }
+        !was_aborted
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eventcast_ws::{Mode, UpgradeError, WsConfig};
+use eventcast_ws::{CloseCode, Mode, UpgradeError, WsConfig, WsEnd};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Request, Response};
 
@@ -10,6 +10,7 @@ use super::{attend, departure, open, register};
 use crate::access::Grant;
 use crate::body::ResponseBody;
 use crate::client::Client;
+use crate::limits::Limit;
 use crate::problem::Problem;
 use crate::query::{Format, Query};
 use crate::registry::Transport;
@@ -62,8 +63,17 @@ pub(super) async fn answer(
     let follower = Arc::clone(&client);
     session.observe_changes(move |channels| follower.follow(channels));
     let connection = upgrade.serve(session, client, shared.timer.clone(), config);
+    let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        registered.departure.tell_websocket(connection.await);
+        let end = connection.await;
+        match end {
+            WsEnd::Violation {
+                code: CloseCode::TooLarge,
+            } => shared.gate.count(Limit::Bodies),
+            WsEnd::WriteStalled => shared.gate.count(Limit::WriteTimeouts),
+            _ => {}
+        }
+        registered.departure.tell_websocket(end);
         drop(registered);
         if let Some(stream) = stream {
             stream.finish();

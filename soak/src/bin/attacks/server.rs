@@ -1,5 +1,6 @@
 //! What is attacked: the library's own server with its own limits, as a process of its own.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -96,14 +97,7 @@ fn counters(service: &EventService, request: &Parts) -> Option<Response<Bytes>> 
         "sse": subscribers.sse,
         "stream": subscribers.stream,
         "websocket": subscribers.websocket,
-        "refusals": {
-            "connections": refusals.connections,
-            "messages": refusals.messages,
-            "opened": refusals.opened,
-            "sessions": refusals.sessions,
-            "tickets": refusals.tickets,
-            "writes": refusals.writes,
-        },
+        "refusals": refusals.iter().collect::<BTreeMap<_, _>>(),
     });
     Some(Response::new(document.to_string().into()))
 }
