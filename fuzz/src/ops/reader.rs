@@ -119,14 +119,16 @@ impl Reader {
         if let Some(position) = joined.position {
             self.saw_id(position);
         }
-        let id = self.id.expect("it was there");
-        let page = &joined.history[0].events;
-        let is_past = |sequence| sequence <= id && hub.record.borrow().has(channel, sequence);
+        // Beyond what its id says, as long as a gap that comes first is to move that.
+        let page = &joined.history[0];
+        let begin = page.position.sequence();
+        assert!(joined.position.is_none() || self.id == Some(begin));
+        let is_past = |sequence| sequence <= begin && hub.record.borrow().has(channel, sequence);
         assert!(
-            page.iter().all(|event| is_past(event.sequence())),
+            page.events.iter().all(|event| is_past(event.sequence())),
             "{page:?}"
         );
-        self.channels.insert(channel, View::new(channel, id));
+        self.channels.insert(channel, View::new(channel, begin));
         // Whoever changes a session polls it again.
         self.woken.0.store(true, Ordering::SeqCst);
     }
