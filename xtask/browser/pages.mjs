@@ -53,9 +53,10 @@ const checks = {
     const [published, left] = [await number("published"), await number("conflated")];
     await page.waitForTimeout(1000);
     await page.click("#toggle");
-    await until(page, (before) =>
-      Number(document.getElementById("conflated").textContent.replaceAll(",", "")) > before, left);
-    assert.ok((await number("published")) > published);
+    const grows = (id, before) => until(page, ([id, before]) =>
+      Number(document.getElementById(id).textContent.replaceAll(",", "")) > before, [id, before]);
+    await grows("conflated", left);
+    await grows("published", published);
     assert.equal(await number("gaps"), 0);
   },
 
