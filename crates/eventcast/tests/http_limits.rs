@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use eventcast::{
@@ -192,6 +193,86 @@ async fn connections_of_a_server() {
         }
     })
     .await;
+}
+
+/// An address of this machine that is not its own by name: connections from it are counted.
+/// Nothing is sent to learn it.
+fn outer_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let route = socket.connect("198.51.100.1:9");
+    route.expect("this test needs a network, or any address but 127.0.0.1");
+    socket.local_addr().unwrap().ip()
+}
+
+/// A server that is reached over that address, and lets two connections come from each.
+async fn reached_from_outside(config: ServiceConfig) -> TestServer {
+    let two = ServerConfig::new().with_max_connections_per_address(2);
+    let any = SocketAddr::from(([0, 0, 0, 0], 0));
+    let mut server = TestServer::start_at(any, known_ids(), config, two).await;
+    server.address.set_ip(outer_address());
+    server
+}
+
+#[tokio::test]
+async fn connections_of_one_address() {
+    let mut server = reached_from_outside(quiet()).await;
+    let mut first = server.stream(NEWS).await;
+    first.control("open").await;
+    let second = WebSocket::open(&server, NEWS).await;
+    // What it says of itself is nobody's word.
+    for header in ["X-Forwarded-For: 192.0.2.9", "Forwarded: for=192.0.2.9"] {
+        let mut client = server.connect().await;
+        let ask = format!("GET {NEWS} HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n");
+        let _ = client.try_send(ask).await;
+        let answer = String::from_utf8_lossy(&client.take_all().await).into_owned();
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    }
+    assert_eq!(server.service.refusals().connections, 2);
+    drop(second);
+    while server.service.subscribers().websocket > 0 {
+        tokio::task::yield_now().await;
+    }
+    within(async {
+        loop {
+            let mut client = server.connect().await;
+            if client.try_send(get(NEWS, &[])).await.is_ok() && client.receive().await {
+                let head = client.head().await;
+                if head.status == 200 {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    // Others, and this machine itself, are not held to it.
+    server.address.set_ip([127, 0, 0, 1].into());
+    for _ in 0..3 {
+        server.assert_serves().await;
+    }
+}
+
+/// Many clients come through one proxy: its connections are not counted, its clients' sessions are.
+#[tokio::test]
+async fn connections_of_a_trusted_proxy() {
+    let proxies = TrustedProxies::none().and(&outer_address().to_string());
+    let limits = Limits::new().with_sessions_per_address(1);
+    let config = quiet()
+        .with_trusted_proxies(proxies.unwrap())
+        .with_limits(limits);
+    let server = reached_from_outside(config).await;
+    let mut held = Vec::new();
+    for (name, client) in [
+        ("X-Forwarded-For", "192.0.2.1"),
+        ("X-Forwarded-For", "192.0.2.2"),
+        ("Forwarded", "for=192.0.2.3"),
+        ("Forwarded", "for=\"[2001:db8::1]:4711\""),
+    ] {
+        held.push(server.stream_with(NEWS, &[(name, client)]).await);
+        let refused = server.ask(get(NEWS, &[(name, client)])).await;
+        refused.assert_problem(429);
+    }
+    let refusals = server.service.refusals();
+    assert_eq!((refusals.connections, refusals.sessions), (0, 4));
 }
 
 /// Many come and go: what they took is there again.

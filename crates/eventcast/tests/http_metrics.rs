@@ -173,6 +173,11 @@ async fn a_limit_that_is_met_is_counted_once_for_each_who_meets_it() {
         refused.assert_problem(503);
     }
     let mut seen = scrape(&server).await;
+    let labels = seen.keys().filter_map(|series| {
+        let label = series.strip_prefix("eventcast_refusals_total{limit=\"")?;
+        Some(label.trim_end_matches("\"}").to_owned())
+    });
+    let labels: Vec<String> = labels.collect();
     let mut take = |series: &str| seen.remove(series);
     let sessions = take(r#"eventcast_refusals_total{limit="sessions"}"#);
     assert_eq!(sessions, Some(3.0));
@@ -190,6 +195,9 @@ async fn a_limit_that_is_met_is_counted_once_for_each_who_meets_it() {
     }
     let stats = server.ask(get("/stats", &ADMIN)).await.json();
     assert_eq!(stats["refusals"]["sessions"], 3);
+    // The same limits by the same names, wherever they are read.
+    let names = stats["refusals"].as_object().unwrap().keys();
+    assert!(names.cloned().eq(labels));
     assert_eq!(stats["sessions"]["limit"], 1);
     // Who is in is served as before.
     server.publish("news", "x");

@@ -15,6 +15,13 @@ use support::{TestServer, get, known_ids, quiet, request};
 fn cookie(request: &Parts) -> Result<Permissions, Denied> {
     match request.headers.get("cookie") {
         Some(cookie) if cookie == "user=ann" => Ok(Permissions::all().with_principal("ann")),
+        Some(cookie)
+            if cookie
+                .to_str()
+                .is_ok_and(|it| it.starts_with("user=one-of-many-")) =>
+        {
+            Ok(Permissions::all().with_principal(cookie.to_str().unwrap_or_default()))
+        }
         Some(cookie) if cookie == "user=short" => Ok(Permissions::all()
             .with_principal("short")
             .with_lifetime(Duration::from_secs(5))),
@@ -111,6 +118,38 @@ async fn tickets_are_for_somebody_and_not_without_end() {
     assert!(refused.head.header("retry-after").is_some());
     assert_eq!(server.service.refusals().tickets, 1);
     ticket(&server, "user=short", "").await;
+}
+
+/// A crowd cannot fill the memory, nor push out tickets that somebody has.
+#[tokio::test]
+async fn tickets_of_all_together() {
+    let server = server().await;
+    let mut client = server.connect().await;
+    let mut kept = Vec::new();
+    for n in 0..500 {
+        let cookie = format!("user=one-of-many-{n}");
+        let headers = [("Cookie", &*cookie), ("Content-Length", "0")];
+        client
+            .send(request("POST", "/tickets", &headers).repeat(20))
+            .await;
+        for _ in 0..20 {
+            let answer = client.response().await.json();
+            kept.push(answer["ticket"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(kept.len(), 10_000);
+    for count in 1..=2 {
+        let refused = ask(&server, "user=ann", "").await;
+        refused.assert_problem(503);
+        assert!(refused.head.header("retry-after").is_some());
+        assert_eq!(server.service.refusals().tickets, count);
+    }
+    // The oldest is as good as the newest, and its place is free once it is used.
+    for ticket in [&kept[0], &kept[9_999]] {
+        let target = format!("/events?channel=a&ticket={ticket}");
+        server.stream(&target).await.control("open").await;
+    }
+    ticket(&server, "user=ann", "").await;
 }
 
 #[tokio::test]
