@@ -159,7 +159,9 @@ impl Options {
         options.data.check()?;
         options.backplane.check()?;
         if options.data.directory.is_some() && options.backplane.is_given() {
-            return Err("--data is for one hub; --redis and --nats are instead of it (try --help)".into());
+            return Err(
+                "--data is for one hub; --redis and --nats are instead of it (try --help)".into(),
+            );
         }
         options.service = options.service.with_allowed_origins(origins);
         Ok(Some(options))
