@@ -84,8 +84,8 @@ pub(super) fn outage(workspace: &Workspace, options: &Options) -> Result {
     crate::soak::outage(workspace, &args)
 }
 
-/// Lists only: a package is built against its published neighbours, which may not exist yet.
-pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
+/// What each package holds; the long check builds each from its package, against the others' packages.
+pub(super) fn package(workspace: &Workspace, options: &Options) -> Result {
     let members = workspace.members()?;
     for member in members.iter().filter(|member| member.published) {
         let name = &member.name;
@@ -105,5 +105,13 @@ pub(super) fn package(workspace: &Workspace, _: &Options) -> Result {
         }
         println!("{name}: {} files", files.len());
     }
-    Ok(())
+    if !options.full {
+        println!("not run: building each from its package (--full)");
+        return Ok(());
+    }
+    let mut cargo = workspace.cargo(&["package", "--workspace", "--all-features", "--allow-dirty"]);
+    for member in members.iter().filter(|member| !member.published) {
+        cargo.args(["--exclude", &member.name]);
+    }
+    run(&mut cargo)
 }

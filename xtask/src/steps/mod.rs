@@ -20,7 +20,8 @@ use crate::workspace::Workspace;
 /// What the command line asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// The long checks too: the soak for ten minutes, each fuzz target for two, all attacks.
+    /// The long checks too: the soak for ten minutes, each fuzz target for two, all attacks, and each
+    /// crate built from its package.
     pub(crate) full: bool,
     /// Missing tools may be installed.
     pub(crate) install: bool,
