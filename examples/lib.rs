@@ -50,6 +50,7 @@ mod guides {
     chapters! {
         ai_streams "ai-streams.md"
         chat "chat.md"
+        deploying "deploying.md"
         get_started "get-started.md"
         migrating_from_broadcast "migrating-from-broadcast.md"
         mounting "mounting.md"
