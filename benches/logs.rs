@@ -1,4 +1,4 @@
-//! What publishing and fan-out come to with each log: in memory, on Redis, on NATS.
+//! What publishing and fan-out come to with each log: in memory, on fjall, on Redis, on NATS.
 //!
 //! Run with
 //! ```text
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventcast::{Delivery, Event, Hub, HubConfig, Retention, Session, TokioTimer};
+use eventcast_fjall::{FjallBackplane, FjallConfig};
 use eventcast_nats::{NatsBackplane, NatsConfig};
 use eventcast_redis::{RedisBackplane, RedisConfig};
 use futures_util::StreamExt;
@@ -41,6 +42,12 @@ async fn main() {
     println!("log            publishers  events/s     median        99%  deliveries/s");
     for together in TOGETHER {
         measure("memory", &Hub::with_config(config()), together).await;
+    }
+    for together in TOGETHER {
+        let folder = tempfile::tempdir().expect("a directory");
+        let log = FjallBackplane::open(FjallConfig::new(folder.path())).await;
+        let hub = Hub::open(config(), log.expect("a directory")).await;
+        measure("fjall, synced", &hub.expect("a directory"), together).await;
     }
     let redis = Server::start(Kind::Redis, None).expect("redis-server");
     for together in TOGETHER {

@@ -91,7 +91,7 @@ pub(crate) fn usage() -> String {
            drain [--connections N] [--window S]\n                                      \
            a hub ends under its clients, who go on at another\n  \
            fuzz [--seconds N] [TARGET…]        every fuzz target, or these, for 300 s each\n  \
-           outage [--quick] [--log redis|nats] [--fault TEXT] [--seconds N]\n                                      \
+           outage [--quick] [--log fjall|redis|nats] [--fault TEXT] [--seconds N]\n                                      \
            hubs and their log's server fail under 500 clients (root)\n  \
            soak [--minutes N] [--clients N] [--seed S]\n                                      \
            the real hub under random cuts and restarts\n  \

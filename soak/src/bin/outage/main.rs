@@ -1,4 +1,4 @@
-//! Real hubs on a real log server that is killed, stopped or out of room, and hubs that are killed,
+//! Real hubs on a real log, whose server is killed, stopped or out of room, and hubs that are killed,
 //! while it is published at full speed. `cargo xtask outage` runs it.
 #![allow(
     clippy::print_stdout,
@@ -71,7 +71,7 @@ async fn run(options: Options) -> Result<(), String> {
     for kind in &options.logs {
         for fault in faults
             .iter()
-            .filter(|it| it.name().contains(&options.fault))
+            .filter(|it| it.comes_to(*kind) && it.name().contains(&options.fault))
         {
             let trial = Trial {
                 hub: &options.hub,
@@ -121,7 +121,7 @@ fn options() -> Result<Options, lexopt::Error> {
         hub: String::new(),
         quick: false,
         fault: String::new(),
-        logs: vec![Kind::Redis, Kind::Nats],
+        logs: vec![Kind::Fjall, Kind::Redis, Kind::Nats],
         seconds: f64::NAN,
     };
     let mut parser = lexopt::Parser::from_env();
@@ -132,9 +132,10 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("fault") => options.fault = parser.value()?.string()?,
             Long("log") => {
                 options.logs = match parser.value()?.string()?.as_str() {
+                    "fjall" => vec![Kind::Fjall],
                     "redis" => vec![Kind::Redis],
                     "nats" => vec![Kind::Nats],
-                    other => return Err(format!("--log {other}: redis or nats").into()),
+                    other => return Err(format!("--log {other}: fjall, redis or nats").into()),
                 }
             }
             Long("seconds") => options.seconds = parser.value()?.parse()?,

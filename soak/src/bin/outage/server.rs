@@ -1,4 +1,5 @@
-//! A redis-server or nats-server of our own, with its durable settings, which can be made to fail.
+//! A redis-server or nats-server of our own, with its durable settings, or the folder of a log that
+//! has no server. It can be made to fail.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    Fjall,
     Nats,
     Redis,
 }
@@ -17,6 +19,7 @@ pub(crate) enum Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Fjall => "fjall",
             Self::Nats => "nats",
             Self::Redis => "redis",
         })
@@ -28,7 +31,8 @@ pub(crate) struct Server {
     kind: Kind,
     folder: PathBuf,
     port: u16,
-    child: Child,
+    /// None of a log that the hub itself writes.
+    child: Option<Child>,
     is_mounted: bool,
 }
 
@@ -57,6 +61,10 @@ impl Server {
 
     /// How a hub is told of it.
     pub(crate) fn flags(&self) -> Vec<String> {
+        if self.kind == Kind::Fjall {
+            let log = self.folder.join("data/log");
+            return vec!["--data".to_owned(), log.display().to_string()];
+        }
         let url = format!("{}://127.0.0.1:{}", self.kind, self.port);
         let mut flags = vec![format!("--{}", self.kind), url];
         if self.kind == Kind::Nats && nats_syncs() {
@@ -67,8 +75,10 @@ impl Server {
 
     /// `SIGKILL`, and the end of it.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Starts it again, on the same port.
@@ -80,7 +90,8 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) -> Result<(), String> {
-        succeed(Command::new("kill").args(["-s", name, &self.child.id().to_string()]))
+        let child = self.child.as_ref().ok_or("there is no server")?;
+        succeed(Command::new("kill").args(["-s", name, &child.id().to_string()]))
     }
 
     /// Fills its file system to the last byte.
@@ -97,11 +108,15 @@ impl Server {
     pub(crate) fn make_room(&mut self) -> Result<(), String> {
         fs::remove_file(self.filler()).map_err(|error| error.to_string())?;
         // JetStream is off after it found no room, until somebody restarts the server.
-        let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-        if has_ended || self.kind == Kind::Nats {
+        if self.has_ended() || self.kind == Kind::Nats {
             return self.restart();
         }
         Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()))
     }
 
     fn filler(&self) -> PathBuf {
@@ -111,8 +126,7 @@ impl Server {
     fn until_ready(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_ready(self.kind, self.port, &self.folder) {
-            let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-            if has_ended || Instant::now() > deadline {
+            if self.has_ended() || Instant::now() > deadline {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 return Err(format!("{}-server does not start: {log}", self.kind));
             }
@@ -132,11 +146,12 @@ impl Drop for Server {
     }
 }
 
-fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Child> {
+fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Option<Child>> {
     let log = File::create(folder.join("log"))?;
     let data = folder.join("data");
     let port = port.to_string();
     let mut command = match kind {
+        Kind::Fjall => return Ok(None),
         Kind::Redis => {
             let mut command = bound_to_us("redis-server");
             command
@@ -167,10 +182,13 @@ fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Child> {
         }
     };
     let again = log.try_clone()?;
-    command.stdout(again).stderr(log).spawn()
+    command.stdout(again).stderr(log).spawn().map(Some)
 }
 
 fn is_ready(kind: Kind, port: u16, folder: &Path) -> bool {
+    if kind == Kind::Fjall {
+        return true;
+    }
     if kind == Kind::Nats {
         let log = fs::read_to_string(folder.join("log"));
         return log.is_ok_and(|log| log.contains("Server is ready"));

@@ -37,6 +37,11 @@ impl Fault {
         Self::FullDisk,
     ];
 
+    /// Whether it can come to such a log: one on fjall has no server, and one hub.
+    pub(crate) fn comes_to(self, kind: Kind) -> bool {
+        kind != Kind::Fjall || matches!(self, Self::KillOnlyHub | Self::FullDisk)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KillServer => "kill -9 of the server",
@@ -84,10 +89,13 @@ impl Findings {
 
 impl Trial<'_> {
     pub(crate) async fn run(&self) -> Result<Findings, String> {
-        let room = (self.fault == Fault::FullDisk).then_some(ROOM);
+        let room = (self.fault == Fault::FullDisk).then_some(match self.kind {
+            Kind::Fjall => ROOM + RESERVE,
+            _ => ROOM,
+        });
         let mut server = Server::start(self.kind, room)?;
         let mut hubs = vec![self.start(&server).await?];
-        if self.fault != Fault::KillOnlyHub {
+        if self.fault != Fault::KillOnlyHub && self.kind != Kind::Fjall {
             hubs.push(self.start(&server).await?);
         }
         let addresses = hubs.iter().map(|hub| hub.address).collect();
@@ -197,6 +205,8 @@ const SUBSCRIBERS: usize = 500;
 const PUBLISHERS: usize = 64;
 /// In MiB: more than is published until then.
 const ROOM: u32 = 256;
+/// What a log on fjall leaves free.
+const RESERVE: u32 = 256;
 
 #[cfg(test)]
 mod tests {
