@@ -1,10 +1,10 @@
 //! A connection on which the log was looked at: only on such a one anything is published.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, HeaderMap};
+use async_nats::{Client, HeaderMap, Subscriber};
 use eventcast_core::{BackplaneError, Epoch, Position};
 use tokio::sync::watch;
 
@@ -29,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) window: std::time::Duration,
     /// Set once the connection is given up.
     gone: watch::Sender<bool>,
+    /// What other nodes broadcast, until somebody takes it.
+    messages: Mutex<Option<Subscriber>>,
 }
 
 /// What this node knows of the log from before.
@@ -48,8 +50,14 @@ impl Link {
         let client = connect(config, attempt).await?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(config.append_timeout);
+        // First, on the connection whose later requests are answered: the server has it by then.
+        let messages = client.subscribe(config.broadcast_subject()).await;
+        let messages = messages.map_err(|error| {
+            BackplaneError::because("messages of other nodes are not to be had", error)
+        })?;
         for _ in 0..16 {
-            if let Some(link) = Self::look(config, &client, &jetstream, known).await? {
+            if let Some(mut link) = Self::look(config, &client, &jetstream, known).await? {
+                link.messages = Mutex::new(Some(messages));
                 return Ok(link);
             }
         }
@@ -154,7 +162,13 @@ impl Link {
             last,
             window: info.config.duplicate_window,
             gone: watch::Sender::new(false),
+            messages: Mutex::new(None),
         }))
+    }
+
+    pub(crate) fn take_messages(&self) -> Option<Subscriber> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.take()
     }
 
     /// Whether everything that was in the log of an epoch up to a sequence is still there.

@@ -204,8 +204,7 @@ impl Shared {
 
     /// Other nodes' messages, for as long as the connection lasts.
     async fn messages(&self, link: &Link, sink: &Arc<dyn Sink>) {
-        let subject = self.config.broadcast_subject();
-        let Ok(mut messages) = link.client.subscribe(subject).await else {
+        let Some(mut messages) = link.take_messages() else {
             return;
         };
         while let Some(message) = messages.next().await {

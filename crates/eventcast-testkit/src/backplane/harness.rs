@@ -35,6 +35,13 @@ pub trait Harness: Send + Sync + 'static {
         None
     }
 
+    /// Whether the log keeps what each append's [`Retention`](eventcast_core::Retention) says; by
+    /// default it does. One that has its own limits instead shows in tests of its own that what they
+    /// remove is told.
+    fn retains_as_told(&self) -> bool {
+        true
+    }
+
     /// How long something may take that is expected at once; 10 s by default.
     fn patience(&self) -> Duration {
         Duration::from_secs(10)
@@ -85,6 +92,8 @@ pub enum Need {
     Deduplicates,
     /// A payload can be too large.
     Limited,
+    /// Retention is each append's.
+    Retains,
 }
 
 /// Why a case with these needs cannot be run.
@@ -95,11 +104,13 @@ pub(super) fn ruled_out(harness: &dyn Harness, needs: &[Need]) -> Option<String>
         Need::Durable => capabilities.durability < Durability::Process,
         Need::Deduplicates => capabilities.deduplicates.is_none(),
         Need::Limited => harness.refused_payload().is_none(),
+        Need::Retains => !harness.retains_as_told(),
     });
     lack.map(|lack| match lack {
         Need::Shared => "the log is of one node".to_owned(),
         Need::Durable => "the log does not outlive the process".to_owned(),
         Need::Deduplicates => "the log knows no keys".to_owned(),
+        Need::Retains => "the log has limits of its own".to_owned(),
         Need::Limited => "no payload is too large for the log".to_owned(),
     })
 }
