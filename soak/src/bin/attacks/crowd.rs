@@ -35,6 +35,8 @@ struct Shared {
     again: AtomicUsize,
     failure: Mutex<Option<String>>,
     stopped: AtomicBool,
+    /// All that was published is in the ledger: an event may come before its publisher is answered.
+    complete: AtomicBool,
 }
 
 type Link = (Transport, Protocol);
@@ -54,6 +56,7 @@ impl Crowd {
             again: AtomicUsize::new(0),
             failure: Mutex::default(),
             stopped: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
         });
         let running = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -116,6 +119,7 @@ async fn run(shared: &Arc<Shared>) -> Result<(), String> {
         readers.spawn(read(Arc::clone(shared), number));
     }
     publish(shared).await?;
+    shared.complete.store(true, Ordering::Release);
     while let Some(read) = readers.join_next().await {
         read.map_err(|error| error.to_string())??;
     }
@@ -185,8 +189,8 @@ async fn read(shared: Arc<Shared>, number: usize) -> Result<(), String> {
 /// Done once nothing more is to come.
 async fn has_all(shared: &Shared, observer: &Observer) {
     loop {
-        let has_all = observer.position() >= lock(&shared.ledger).last();
-        if shared.stopped.load(Ordering::Acquire) && has_all {
+        let is_complete = shared.complete.load(Ordering::Acquire);
+        if is_complete && observer.position() >= lock(&shared.ledger).last() {
             return;
         }
         sleep(Duration::from_millis(50)).await;
