@@ -143,7 +143,9 @@ async fn round(
     let lasted = began.elapsed().as_secs_f64();
     let (during, highest) = (crowd.latencies(), target.highest());
     crowd.catches_up().await?;
-    let after = target.returns_to(&before, SETTLES).await?;
+    // Little is to come back after a little: the attack again tells sooner than a wait.
+    let of_memory = if field.quick { SETTLE } else { SETTLES };
+    let after = target.returns_to(&before, SETTLES, of_memory).await?;
     target.is_calm()?;
     let figure = |share: f64| {
         let (quiet, during) = (quiet.at(share), during.at(share));

@@ -98,16 +98,21 @@ impl Target {
     }
 
     /// Waits until it holds what it held before, memory to a tenth, and returns what it holds then,
-    /// or in the end.
+    /// or in the end: once only memory is more, the wait is shorter.
     pub(crate) async fn returns_to(
         &self,
         before: &Holds,
         limit: Duration,
+        limit_of_memory: Duration,
     ) -> Result<Holds, String> {
-        let deadline = Instant::now() + limit;
+        let began = Instant::now();
         loop {
             let now = self.holds().await?;
-            if now.is_back_to(before) || Instant::now() > deadline {
+            let limit = match now.is_back_but_for_memory(before) {
+                true => limit_of_memory,
+                false => limit,
+            };
+            if now.is_back_to(before) || began.elapsed() > limit {
                 return Ok(now);
             }
             sleep(Duration::from_millis(100)).await;
