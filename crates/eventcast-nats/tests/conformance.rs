@@ -50,9 +50,7 @@ impl Log for OneServer {
     async fn node(&self) -> Result<Arc<dyn Backplane>, Failure> {
         let url = self.0.lock().unwrap().url();
         // It is killed, not cut off from power.
-        let config = NatsConfig::new([url], "test")
-            .with_synced_server()
-            .with_heartbeat(Duration::from_millis(300));
+        let config = NatsConfig::new([url], "test").with_synced_server();
         Ok(Arc::new(NatsBackplane::new(config)))
     }
 

@@ -21,9 +21,12 @@ use sink::Notes;
 
 pub(crate) fn config(server: &Server) -> NatsConfig {
     // The tests' servers lose nothing: they are killed, not cut off from power.
-    NatsConfig::new([server.url()], "test")
-        .with_synced_server()
-        .with_heartbeat(Duration::from_millis(300))
+    NatsConfig::new([server.url()], "test").with_synced_server()
+}
+
+/// Notices soon that a server is silent, and on a busy machine now and then one that is not.
+pub(crate) fn impatient(server: &Server) -> NatsConfig {
+    config(server).with_heartbeat(Duration::from_millis(300))
 }
 
 pub(crate) struct Node {

@@ -124,7 +124,20 @@ impl Server {
         copy(&self.folder.join("saved"), &self.folder.join("store"));
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    /// Stops it; when this returns all of it stands still, where the system tells.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+        let pid = self.child.as_ref().expect("the server runs").id();
+        while runs(pid) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("the server runs");
         let status = Command::new("kill")
             .args([name, &child.id().to_string()])
@@ -138,6 +151,18 @@ impl Drop for Server {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Whether a thread of a process is not stopped yet, on Linux.
+fn runs(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    let stats =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    // Behind the name, which is in brackets, is the state.
+    let mut states = stats.filter_map(|stat| stat.rsplit(") ").next()?.chars().next());
+    states.any(|state| state != 'T')
 }
 
 fn copy(from: &Path, to: &Path) {
