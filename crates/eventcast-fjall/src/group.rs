@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use eventcast_core::{
-    Append, AppendError, Body, ChannelName, Epoch, Lineage, OutcomeKnown, Position, Record,
-    StoredEvent, Timestamp,
+    Append, AppendError, Body, ChannelName, Lineage, OutcomeKnown, Position, Record, Timestamp,
 };
 use fjall::{Readable, Snapshot};
 
@@ -98,7 +97,7 @@ impl<'a> Group<'a> {
             }
             for (index, sequence) in fresh {
                 let body = &append.bodies[index];
-                let (bytes, charge) = (bodies[index].clone(), charge(append, body));
+                let (bytes, charge) = (bodies[index].clone(), body.charge(&append.channel));
                 touched.store(
                     body,
                     Fresh {
@@ -238,12 +237,4 @@ fn last_of_each(changes: Vec<Change>) -> Vec<Change> {
         .collect();
     last.reverse();
     last
-}
-
-/// What the event is charged for in its channel's bytes, once it has a place.
-fn charge(append: &Append, body: &Body) -> u64 {
-    let Body::Event(event) = body else { return 0 };
-    let nowhere = Position::new(Epoch::from_bits(0), 0);
-    let (time, channel) = (Timestamp::default(), append.channel.clone());
-    StoredEvent::new(nowhere, time, channel, event.clone()).charge()
 }

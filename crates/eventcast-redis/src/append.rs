@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eventcast_core::{
-    Append, AppendError, BackplaneError, Body, Epoch, OutcomeKnown, Position, StoredEvent,
-    Timestamp,
-};
+use eventcast_core::{Append, AppendError, BackplaneError, Body, OutcomeKnown, Position};
 use redis::{RedisResult, ScriptInvocation};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -272,17 +269,11 @@ fn invocation<'a>(
             Some(key) => call.key(keys.published(channel, key)),
             None => call.key(&own),
         };
-        call.arg(kind).arg(charge(append, body)).arg(&bytes[..]);
+        call.arg(kind)
+            .arg(body.charge(&append.channel))
+            .arg(&bytes[..]);
     }
     call
-}
-
-/// What the event is charged for in its channel's bytes, once it has a place.
-fn charge(append: &Append, body: &Body) -> u64 {
-    let Body::Event(event) = body else { return 0 };
-    let nowhere = Position::new(Epoch::from_bits(0), 0);
-    let (time, channel) = (Timestamp::default(), append.channel.clone());
-    StoredEvent::new(nowhere, time, channel, event.clone()).charge()
 }
 
 /// As the scripts count.

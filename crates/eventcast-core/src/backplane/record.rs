@@ -8,7 +8,7 @@ use crate::delivery::Outcome;
 use crate::event::{Event, Payload, PayloadKind};
 use crate::id::Position;
 use crate::name::{ChannelName, Key};
-use crate::stored::{StoredEvent, Timestamp};
+use crate::stored::{self, StoredEvent, Timestamp};
 
 /// One entry of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,16 @@ impl Body {
         match self {
             Self::Event(event) => event.idempotency_key(),
             Self::Completion(_) => None,
+        }
+    }
+
+    /// What an event is [charged](StoredEvent::charge) for in the bytes of its channel, before it has
+    /// a place; 0 for a channel's end.
+    #[must_use]
+    pub fn charge(&self, channel: &ChannelName) -> u64 {
+        match self {
+            Self::Event(event) => stored::charge(channel, event),
+            Self::Completion(_) => 0,
         }
     }
 
