@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::channel::Head;
 use crate::config::FjallConfig;
-use crate::failure::{closed, unavailable};
+use crate::failure::{closed, down, unavailable};
 use crate::open::{self, Opened};
 use crate::queue::{Job, Queue, Ticket, Work};
 use crate::read;
@@ -143,7 +143,7 @@ impl FjallBackplane {
             match &*store {
                 Some(store) => read(store, &lineage),
                 None if shared.given().is_closed => Err(closed()),
-                None => Err(BackplaneError::new("the log could not be opened again")),
+                None => Err(down()),
             }
         });
         let failed = |error| BackplaneError::because("the log could not be read", error);

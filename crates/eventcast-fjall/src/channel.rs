@@ -34,21 +34,11 @@ pub(crate) struct End {
 impl Channel {
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(96);
-        for number in [
-            self.last,
-            self.count,
-            self.bytes,
-            self.oldest,
-            self.age,
-            self.trim,
-            self.trim_time,
-            self.due.map_or(0, |due| due.saturating_add(1)),
-        ] {
-            out.put_u64(number);
-        }
+        let due = self.due.map_or(0, |due| due.saturating_add(1));
+        put(&mut out, [self.last, self.count, self.bytes, self.oldest]);
+        put(&mut out, [self.age, self.trim, self.trim_time, due]);
         if let Some(end) = &self.end {
-            out.put_u64(end.sequence);
-            out.put_u64(end.time);
+            put(&mut out, [end.sequence, end.time]);
             out.put_slice(&end.body);
         }
         out.into()
@@ -93,17 +83,14 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = Vec::with_capacity(56);
-        for number in [
-            self.last,
-            self.time,
-            self.floor,
-            self.floor_time,
-            self.generation,
-            self.generation_began,
-            self.ends,
-        ] {
-            out.put_u64(number);
-        }
+        put(
+            &mut out,
+            [self.last, self.time, self.floor, self.floor_time],
+        );
+        put(
+            &mut out,
+            [self.generation, self.generation_began, self.ends],
+        );
         out.into()
     }
 
@@ -150,8 +137,7 @@ pub(crate) fn record_key(channel: &ChannelName, sequence: u64) -> Bytes {
 /// A stored record: its time, what it is charged, its body.
 pub(crate) fn record_value(time: u64, charge: u64, body: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(16 + body.len());
-    out.put_u64(time);
-    out.put_u64(charge);
+    put(&mut out, [time, charge]);
     out.put_slice(body);
     out.into()
 }
@@ -189,8 +175,7 @@ pub(crate) fn idempotency_key(channel: &ChannelName, key: &Key) -> Bytes {
 
 pub(crate) fn pair(one: u64, other: u64) -> Bytes {
     let mut out = Vec::with_capacity(16);
-    out.put_u64(one);
-    out.put_u64(other);
+    put(&mut out, [one, other]);
     out.into()
 }
 
@@ -217,9 +202,7 @@ pub(crate) fn decode_index_key(key: &[u8]) -> Option<(u64, ChannelName)> {
 pub(crate) fn encode_lineage(lineage: &Lineage) -> Bytes {
     let mut out = Vec::new();
     for (epoch, first, last) in lineage.epochs() {
-        out.put_u64(epoch.bits());
-        out.put_u64(first);
-        out.put_u64(last.unwrap_or(u64::MAX));
+        put(&mut out, [epoch.bits(), first, last.unwrap_or(u64::MAX)]);
     }
     out.into()
 }
@@ -236,6 +219,10 @@ pub(crate) fn decode_lineage(mut bytes: Bytes) -> Option<Lineage> {
 
 pub(crate) fn positions(lineage: &Lineage, sequences: &[u64]) -> Vec<Position> {
     sequences.iter().map(|s| lineage.position(*s)).collect()
+}
+
+fn put<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
+    numbers.into_iter().for_each(|number| out.put_u64(number));
 }
 
 fn numbers<const N: usize>(bytes: &mut Bytes) -> Option<[u64; N]> {

@@ -14,6 +14,11 @@ pub(crate) fn closed() -> BackplaneError {
     BackplaneError::new("the log is closed")
 }
 
+/// It failed, and could not be opened anew.
+pub(crate) fn down() -> BackplaneError {
+    BackplaneError::new("the log could not be opened again")
+}
+
 /// The time is set by who waited.
 pub(crate) fn unavailable(outcome: OutcomeKnown, source: BackplaneError) -> AppendError {
     AppendError::Unavailable {

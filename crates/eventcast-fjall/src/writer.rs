@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::backplane::Shared;
 use crate::channel::Head;
 use crate::config::Fsync;
-use crate::failure::{is_full, unavailable};
+use crate::failure::{down, is_full, unavailable};
 use crate::group::Group;
 use crate::mark::MarkFile;
 use crate::open::{self, Opened};
@@ -168,12 +168,18 @@ impl Writer {
         let next = self.head.generation.wrapping_add(1);
         let cleared = match &*self.shared.store() {
             Some(store) => store.keys[next as usize & 1].clear(),
-            None => return Err(Failed::down()),
+            None => return Err(Failed::before(down())),
         };
         if let Err(error) = cleared {
             // The next round finds it repaired, or tries that.
             let _ = self.reopen();
-            return Err(Failed::not_stored("keys could not be forgotten", error));
+            return Err(Failed {
+                is_full: is_full(&error),
+                ..Failed::before(BackplaneError::because(
+                    "keys could not be forgotten",
+                    error,
+                ))
+            });
         }
         self.head.generation = next;
         self.head.generation_began = now;
@@ -186,15 +192,11 @@ impl Writer {
         fill: impl FnOnce(&mut Group<'_>) -> Result<T, BackplaneError>,
     ) -> Result<(Option<Commit>, T), Failed> {
         let store = self.shared.store();
-        let store = store.as_ref().ok_or_else(Failed::down)?;
+        let store = store.as_ref().ok_or_else(|| Failed::before(down()))?;
         let lineage = self.shared.lineage();
         let window = millis(self.shared.config.window);
         let mut group = Group::new(store, &lineage, self.head, window);
-        let filled = fill(&mut group).map_err(|cause| Failed {
-            outcome: OutcomeKnown::NotStored,
-            is_full: false,
-            cause,
-        })?;
+        let filled = fill(&mut group).map_err(Failed::before)?;
         if group.is_empty() {
             return Ok((None, filled));
         }
@@ -291,11 +293,7 @@ impl Writer {
     fn repair(&mut self) -> Result<(), Failed> {
         if self.mark.is_none() {
             self.shared.stall(true);
-            self.reopen().map_err(|cause| Failed {
-                outcome: OutcomeKnown::NotStored,
-                is_full: false,
-                cause,
-            })?;
+            self.reopen().map_err(Failed::before)?;
         }
         if let Some(owed) = self.owed.take() {
             self.commit(owed, self.mode()).map_err(|failed| Failed {
@@ -363,10 +361,10 @@ impl Writer {
         if let Ok(found) = rustix::fs::statvfs(&self.shared.config.path) {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             if free < self.shared.config.reserve.saturating_add(size as u64) {
+                let cause = "the file system has less than the reserve left";
                 return Err(Failed {
-                    outcome: OutcomeKnown::NotStored,
                     is_full: true,
-                    cause: BackplaneError::new("the file system has less than the reserve left"),
+                    ..Failed::before(BackplaneError::new(cause))
                 });
             }
         }
@@ -382,19 +380,12 @@ impl Drop for Writer {
 }
 
 impl Failed {
-    fn down() -> Self {
+    /// Nothing was written, and that is not for want of room.
+    fn before(cause: BackplaneError) -> Self {
         Self {
             outcome: OutcomeKnown::NotStored,
             is_full: false,
-            cause: down(),
-        }
-    }
-
-    fn not_stored(context: &'static str, error: fjall::Error) -> Self {
-        Self {
-            outcome: OutcomeKnown::NotStored,
-            is_full: is_full(&error),
-            cause: BackplaneError::because(context, error),
+            cause,
         }
     }
 
@@ -404,8 +395,4 @@ impl Failed {
             outcome => unavailable(outcome, self.cause.clone()),
         }
     }
-}
-
-fn down() -> BackplaneError {
-    BackplaneError::new("the log could not be opened again")
 }
