@@ -121,14 +121,7 @@ async fn clients_that_take_nothing() {
         let mut client = Client::connect_narrow(server.address).await;
         client.send(ask).await;
         client.take_until("\r\n\r\n").await;
-        let text = "x".repeat(16 << 10);
-        within(async {
-            while server.service.subscribers() != eventcast::Subscribers::default() {
-                server.publish("news", &text);
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        server.publish_until_cut().await;
         assert_counted(&server, &[("write_timeouts", count)]).await;
     }
 }

@@ -11,7 +11,7 @@ use eventcast::{Position, Retention, ServerConfig};
 use support::client::Client;
 use support::stream::EventStream;
 use support::websocket::{TEXT, WebSocket, handshake};
-use support::{TestServer, get, id, known_ids, quiet, within};
+use support::{TestServer, get, id, known_ids, quiet};
 
 const NEWS: &str = "/events?channel=news";
 const EVENTS: u64 = 50_000;
@@ -140,19 +140,6 @@ async fn one_that_does_not_read_is_told_exactly_what_it_lost() {
     assert_eq!(reader.event().await.last_event_id, last);
 }
 
-/// Publishes for as long as there is a session.
-async fn publish_until_cut(server: &TestServer) {
-    let text = "x".repeat(16 << 10);
-    within(async {
-        while server.service.subscribers() != eventcast::Subscribers::default() {
-            server.publish("news", &text);
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    server.assert_serves().await;
-}
-
 #[tokio::test]
 async fn a_stream_that_is_not_read_is_cut() {
     let config = ServerConfig::new().with_write_timeout(Duration::from_millis(200));
@@ -160,7 +147,8 @@ async fn a_stream_that_is_not_read_is_cut() {
     let mut client = Client::connect_narrow(server.address).await;
     client.send(get(NEWS, &[])).await;
     client.take_until("id: 00000007-a0\n\n").await;
-    publish_until_cut(&server).await;
+    server.publish_until_cut().await;
+    server.assert_serves().await;
     let rest = client.take_all().await;
     assert!(rest.ends_with(b"x"), "cut within an event, without an end");
 }
@@ -172,7 +160,8 @@ async fn a_socket_that_is_not_read_is_cut() {
     let mut client = Client::connect_narrow(server.address).await;
     client.send(handshake(NEWS, &[])).await;
     client.take_until("\"retry\":0}").await;
-    publish_until_cut(&server).await;
+    server.publish_until_cut().await;
+    server.assert_serves().await;
     let rest = client.take_all().await;
     assert!(rest.ends_with(b"x"), "cut within an event, without a close");
 }

@@ -121,6 +121,18 @@ impl TestServer {
         self.hub.try_publish(channel, event).unwrap().to_string()
     }
 
+    /// Publishes for as long as there is a session.
+    pub(crate) async fn publish_until_cut(&self) {
+        let text = "x".repeat(16 << 10);
+        within(async {
+            while self.service.subscribers() != eventcast::Subscribers::default() {
+                self.publish("news", &text);
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Whatever happened before: another client is served as if nothing had.
     pub(crate) async fn assert_serves(&self) {
         let response = self.ask(get("/healthz", &[])).await;
