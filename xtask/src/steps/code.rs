@@ -72,16 +72,17 @@ pub(super) fn drain(workspace: &Workspace, _: &Options) -> Result {
 }
 
 pub(super) fn attacks(workspace: &Workspace, options: &Options) -> Result {
-    let args = (!options.full).then(|| "--quick".to_owned());
-    let args: Vec<String> = args.into_iter().collect();
-    crate::soak::attacks(workspace, &args)
+    crate::soak::attacks(workspace, &unless_full(options))
 }
 
 pub(super) fn outage(workspace: &Workspace, options: &Options) -> Result {
     ensure_log_servers(workspace, options)?;
-    let args = (!options.full).then(|| "--quick".to_owned());
-    let args: Vec<String> = args.into_iter().collect();
-    crate::soak::outage(workspace, &args)
+    crate::soak::outage(workspace, &unless_full(options))
+}
+
+fn unless_full(options: &Options) -> Vec<String> {
+    let quick = (!options.full).then(|| "--quick".to_owned());
+    quick.into_iter().collect()
 }
 
 /// What each package holds; the long check builds each from its package, against the others' packages.
