@@ -130,7 +130,7 @@ impl Redis {
         let name = format!("eventcast-cluster-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
-        let child = Command::new("redis-server")
+        let mut child = Command::new("redis-server")
             .args(["--port", "0", "--save", "", "--appendonly", "yes"])
             .args(["--appendfsync", "always", "--loglevel", "warning"])
             .arg("--dir")
@@ -144,6 +144,9 @@ impl Redis {
                 format!("redis-server is needed, or a URL: apt-get install redis-server ({error})")
             })?;
         while !folder.join("socket").exists() {
+            if let Some(status) = child.try_wait()? {
+                return Err(format!("redis-server has ended: {status}").into());
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(Self {

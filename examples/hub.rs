@@ -85,10 +85,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         .with_retention(options.retention)
         .with_max_payload(options.max_message)
         .with_shards(std::thread::available_parallelism().map_or(1, usize::from));
-    let hub = match options.data.directory {
-        Some(_) => data::hub(config, options.data).await?,
-        None => options.backplane.open(config, &options.retention).await?,
-    };
+    let hub = options.backplane.open(config, &options.retention).await?;
     let echo = options.echo.then(|| Arc::new(Echo::new(hub.clone())));
     let answering = echo.clone();
     let addresses = [Some(options.listen), options.tls_listen].into_iter();

@@ -1,4 +1,5 @@
-//! The log that the hub keeps its events in: its own memory, or one that several hubs share.
+//! The log that the hub keeps its events in: its own memory, a directory, or a server that several
+//! hubs share.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -6,12 +7,16 @@ use std::fmt::Write as _;
 use eventcast::{
     BackplaneError, Capabilities, Durability, Hub, HubConfig, IntoBackplane, Retention,
 };
+use eventcast_fjall::FjallBackplane;
 use eventcast_nats::{NatsBackplane, NatsConfig, StreamLimits};
 use eventcast_redis::{RedisBackplane, RedisConfig};
+
+use crate::data::DataOptions;
 
 /// Where the log is.
 #[derive(Debug, Default)]
 pub(crate) struct Backplane {
+    pub(crate) data: DataOptions,
     pub(crate) redis: Option<String>,
     pub(crate) nats: Option<String>,
     /// Whether that server syncs each message, which it does not say itself.
@@ -19,6 +24,7 @@ pub(crate) struct Backplane {
     pub(crate) namespace: Option<String>,
 }
 
+const OPENING: &str = "the log cannot be opened";
 const REDIS_HELP: &str = "a server of its own is `redis-server --appendonly yes --appendfsync \
     always`; is it running, is the URL right, user and password included?";
 const NATS_HELP: &str = "a server of its own is `nats-server --jetstream`; is it running, has it \
@@ -26,21 +32,24 @@ const NATS_HELP: &str = "a server of its own is `nats-server --jetstream`; is it
 
 impl Backplane {
     /// What of the options makes no sense together.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        if self.redis.is_some() && self.nats.is_some() {
-            return Err("--redis and --nats are one or the other (try --help)");
+    pub(crate) fn check(&self) -> Result<(), Box<dyn Error>> {
+        self.data.check()?;
+        let is_shared = self.redis.is_some() || self.nats.is_some();
+        if self.data.directory.is_some() && is_shared {
+            return Err(
+                "--data is for one hub; --redis and --nats are instead of it (try --help)".into(),
+            );
         }
-        if self.namespace.is_some() && self.redis.is_none() && self.nats.is_none() {
-            return Err("--namespace is for --redis and --nats (try --help)");
+        if self.redis.is_some() && self.nats.is_some() {
+            return Err("--redis and --nats are one or the other (try --help)".into());
+        }
+        if self.namespace.is_some() && !is_shared {
+            return Err("--namespace is for --redis and --nats (try --help)".into());
         }
         if self.nats_synced && self.nats.is_none() {
-            return Err("--nats-synced is for --nats (try --help)");
+            return Err("--nats-synced is for --nats (try --help)".into());
         }
         Ok(())
-    }
-
-    pub(crate) fn is_given(&self) -> bool {
-        self.redis.is_some() || self.nats.is_some()
     }
 
     /// A hub over the log.
@@ -49,13 +58,18 @@ impl Backplane {
         config: HubConfig,
         retention: &Retention,
     ) -> Result<Hub, Box<dyn Error>> {
+        if let Some(directory) = &self.data.directory {
+            let log = FjallBackplane::open(self.data.log(directory)).await;
+            let what = format!("--data {}", directory.display());
+            return attach(config, log, &what, "").await;
+        }
         if let Some(url) = self.redis {
             let mut redis = RedisConfig::new(&url).map_err(|error| explain("--redis", &error))?;
             if let Some(namespace) = &self.namespace {
                 redis = redis.with_namespace(namespace)?;
             }
             let log = RedisBackplane::connect(redis).await;
-            return attach(config, log, REDIS_HELP).await;
+            return attach(config, log, OPENING, REDIS_HELP).await;
         }
         if let Some(url) = self.nats {
             let count = u32::try_from(retention.count()).unwrap_or(u32::MAX);
@@ -67,7 +81,7 @@ impl Backplane {
             if self.nats_synced {
                 nats = nats.with_synced_server();
             }
-            return attach(config, Ok(NatsBackplane::new(nats)), NATS_HELP).await;
+            return attach(config, Ok(NatsBackplane::new(nats)), OPENING, NATS_HELP).await;
         }
         Ok(Hub::with_config(config))
     }
@@ -76,6 +90,7 @@ impl Backplane {
 async fn attach(
     config: HubConfig,
     log: Result<impl IntoBackplane, BackplaneError>,
+    what: &str,
     help: &str,
 ) -> Result<Hub, Box<dyn Error>> {
     let opened = match log {
@@ -83,9 +98,8 @@ async fn attach(
         Err(error) => Err(error),
     };
     opened.map_err(|error| {
-        let mut text = explain("the log cannot be opened", &error);
-        let _ = write!(text, "\n{help}");
-        text.into()
+        let text = explain(what, &error);
+        format!("{text}\n{help}").trim_end().into()
     })
 }
 

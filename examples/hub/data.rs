@@ -1,14 +1,13 @@
-//! Where the hub keeps its events: in memory, or in a directory.
+//! A log in a directory.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eventcast::{Hub, HubConfig};
-use eventcast_fjall::{FjallBackplane, FjallConfig, Fsync};
+use eventcast_fjall::{FjallConfig, Fsync};
 
 /// `--data` and `--fsync`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct DataOptions {
     pub(crate) directory: Option<PathBuf>,
     pub(crate) fsync: Option<Fsync>,
@@ -38,25 +37,12 @@ impl DataOptions {
             _ => Ok(()),
         }
     }
-}
-
-/// The hub, with what the directory holds of it.
-pub(crate) async fn hub(config: HubConfig, data: DataOptions) -> Result<Hub, Box<dyn Error>> {
-    let Some(directory) = data.directory else {
-        return Ok(Hub::with_config(config));
-    };
-    let cannot = |error: eventcast::BackplaneError| {
-        let cause = error.source().map(|cause| format!(": {cause}"));
-        format!(
-            "--data {}: {error}{}",
-            directory.display(),
-            cause.unwrap_or_default()
-        )
-    };
-    let mut log = FjallConfig::new(&directory);
-    if let Some(fsync) = data.fsync {
-        log = log.with_fsync(fsync);
+    /// How it is written in a directory.
+    pub(crate) fn log(&self, directory: &Path) -> FjallConfig {
+        let log = FjallConfig::new(directory);
+        match self.fsync {
+            Some(fsync) => log.with_fsync(fsync),
+            None => log,
+        }
     }
-    let log = FjallBackplane::open(log).await.map_err(cannot)?;
-    Ok(Hub::open(config, log).await.map_err(cannot)?)
 }

@@ -12,7 +12,6 @@ use lexopt::prelude::*;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::backplane::Backplane;
-use crate::data::DataOptions;
 
 pub(crate) const HELP: &str = "\
 A hub to try: publish by POST, receive over Server-Sent Events and WebSocket, resume exactly.
@@ -56,7 +55,6 @@ pub(crate) struct Options {
     pub(crate) certificate: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) retention: Retention,
-    pub(crate) data: DataOptions,
     pub(crate) backplane: Backplane,
     pub(crate) service: ServiceConfig,
     pub(crate) server: ServerConfig,
@@ -77,7 +75,6 @@ impl Options {
             certificate: None,
             key: None,
             retention: Retention::new(),
-            data: DataOptions::default(),
             backplane: Backplane::default(),
             service: ServiceConfig::new(),
             server: ServerConfig::new().with_drain_window(Duration::ZERO),
@@ -110,8 +107,9 @@ impl Options {
                 "retain-age" => {
                     options.retention = options.retention.with_age(seconds(&mut parser, &flag)?);
                 }
-                "data" => options.data.directory = Some(value(&mut parser, &flag)?),
+                "data" => options.backplane.data.directory = Some(value(&mut parser, &flag)?),
                 "fsync" => options
+                    .backplane
                     .data
                     .parse_fsync(&value::<String>(&mut parser, &flag)?)?,
                 "redis" => options.backplane.redis = Some(value(&mut parser, &flag)?),
@@ -156,13 +154,7 @@ impl Options {
         if options.certificate.is_some() && options.tls_listen.is_none() {
             return Err("--cert and --key are for --tls-listen (try --help)".into());
         }
-        options.data.check()?;
         options.backplane.check()?;
-        if options.data.directory.is_some() && options.backplane.is_given() {
-            return Err(
-                "--data is for one hub; --redis and --nats are instead of it (try --help)".into(),
-            );
-        }
         options.service = options.service.with_allowed_origins(origins);
         Ok(Some(options))
     }
