@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     pub(crate) retained: Option<usize>,
     pub(crate) linger_millis: u64,
+    pub(crate) prometheus: bool,
     pub(crate) note: &'static str,
 }
 
@@ -44,6 +45,7 @@ impl Contestant {
                 workers: settings.workers,
                 retained: settings.retained,
                 linger_millis: settings.linger_millis,
+                prometheus: settings.prometheus,
             },
         )?;
         let addresses = server.line()?;

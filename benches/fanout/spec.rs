@@ -133,6 +133,8 @@ pub(crate) struct ServerSpec {
     /// Events that a channel retains, where that is a matter of settings.
     pub(crate) retained: Option<usize>,
     pub(crate) linger_millis: u64,
+    /// Whether a recorder of metrics is installed; it counts with the feature `metrics` only.
+    pub(crate) prometheus: bool,
 }
 
 /// What a load generator is told.

@@ -4,6 +4,7 @@ mod channels;
 mod flat;
 mod growth;
 mod linger;
+mod metrics;
 mod paced;
 mod replay;
 
@@ -28,16 +29,19 @@ pub(crate) enum Mode {
     Replay,
     /// Events that wait a moment for others.
     Linger,
+    /// With and without a recorder of metrics.
+    Metrics,
 }
 
 impl Mode {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Paced,
         Self::Flat,
         Self::Growth,
         Self::Channels,
         Self::Replay,
         Self::Linger,
+        Self::Metrics,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Mode {
             Self::Channels => "channels",
             Self::Replay => "replay",
             Self::Linger => "linger",
+            Self::Metrics => "metrics",
         }
     }
 
@@ -59,6 +64,7 @@ impl Mode {
             Self::Channels => channels::run(options, report),
             Self::Replay => replay::run(options, report),
             Self::Linger => linger::run(options, report),
+            Self::Metrics => metrics::run(options, report),
         }
     }
 }
@@ -98,6 +104,7 @@ impl Options {
             workers: self.workers,
             retained: None,
             linger_millis: 0,
+            prometheus: false,
             note: "",
         }
     }

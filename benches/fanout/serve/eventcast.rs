@@ -16,6 +16,10 @@ use crate::fanout::payload::payload;
 use crate::fanout::spec::{Kind, ServerSpec};
 
 pub(super) async fn serve(spec: &ServerSpec) -> io::Result<()> {
+    #[cfg(feature = "metrics")]
+    if spec.prometheus {
+        record().map_err(io::Error::other)?;
+    }
     let mut config = HubConfig::new().with_max_channels(2_000_000);
     if let Some(count) = spec.retained {
         let retention = Retention::new().with_count(count).with_bytes(1 << 30);
@@ -55,6 +59,21 @@ pub(super) async fn serve(spec: &ServerSpec) -> io::Result<()> {
         published.expect("the event is small and the channel is open");
     })
     .await
+}
+
+/// As an application does that has a page for Prometheus.
+#[cfg(feature = "metrics")]
+fn record() -> Result<(), metrics_exporter_prometheus::BuildError> {
+    let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .set_buckets(eventcast::metrics::BUCKETS)?
+        .install_recorder()?;
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            prometheus.run_upkeep();
+        }
+    });
+    Ok(())
 }
 
 /// The service in somebody else's server.
