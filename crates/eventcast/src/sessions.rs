@@ -26,7 +26,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    entries: HashMap<Arc<str>, Entry>,
+    /// Boxed: a map keeps room for half as many again.
+    entries: HashMap<Arc<str>, Box<Entry>>,
     /// Those without a connection: that were changed, and that nobody would miss.
     changed: Retired,
     unchanged: Retired,
@@ -165,18 +166,17 @@ impl Sessions {
         let mut state = self.state();
         let connection = state.next_connection;
         state.next_connection += 1;
-        let entry = state
-            .entries
-            .entry(Arc::clone(&key))
-            .or_insert_with(|| Entry {
+        let entry = state.entries.entry(Arc::clone(&key)).or_insert_with(|| {
+            Box::new(Entry {
                 terms: terms.clone(),
                 channels: Vec::new(),
                 removed: Vec::new(),
                 version: 0,
                 changed_by: None,
-                connections: Vec::new(),
+                connections: Vec::with_capacity(1),
                 left_at: None,
-            });
+            })
+        });
         if entry.version != resumed.version {
             // It was changed while this connection was being made.
             for channel in &entry.removed {

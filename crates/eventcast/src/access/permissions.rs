@@ -1,7 +1,7 @@
 //! What somebody may do.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use eventcast_core::{ChannelName, ChannelPattern, ChannelSelector};
@@ -77,9 +77,13 @@ impl Permissions {
     /// Subscribe, and read what is retained, on every channel whose name is known, and so on no
     /// pattern.
     pub fn subscribe() -> Self {
-        Self::none()
-            .allow(Action::Subscribe, Scope::every_channel())
-            .allow(Action::History, Scope::every_channel())
+        // Most clients have these, and all of them share one copy.
+        static SHARED: LazyLock<Permissions> = LazyLock::new(|| {
+            Permissions::none()
+                .allow(Action::Subscribe, Scope::every_channel())
+                .allow(Action::History, Scope::every_channel())
+        });
+        SHARED.clone()
     }
 
     /// Publish, on every channel.

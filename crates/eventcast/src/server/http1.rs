@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::future::FutureExt;
 
 use super::config::MAX_HEAD;
 use super::link::{Link, Peer};
@@ -27,7 +28,7 @@ where
     let (tasks, cut) = (serving.tasks.clone(), serving.cut.clone());
     if let Some((io, response)) = answer(io, serving, link.clone()).await {
         let stream = EventStream::new(io, response, link);
-        tasks.spawn(cut.run_until_cancelled_owned(stream));
+        tasks.spawn(stream.with_cancellation_token_owned(cut));
     }
 }
 

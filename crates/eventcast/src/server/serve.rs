@@ -11,6 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::timeout;
+use tokio_util::future::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -152,12 +153,12 @@ impl Server {
             if let Some(tls) = &self.tls {
                 let connection = encrypted(stream, tls.clone(), serving, Some(seat));
                 let connection = trace::connection(Some(address), true, connection);
-                tasks.spawn(cut.run_until_cancelled_owned(connection));
+                tasks.spawn(connection.with_cancellation_token_owned(cut));
                 continue;
             }
             let connection = plain(stream, serving, Some(seat));
             let connection = trace::connection(Some(address), false, connection);
-            tasks.spawn(cut.run_until_cancelled_owned(connection));
+            tasks.spawn(connection.with_cancellation_token_owned(cut));
         }
         drop(self.listener);
         serving.closing.cancel();

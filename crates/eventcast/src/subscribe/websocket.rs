@@ -1,6 +1,9 @@
 //! Subscribing over WebSocket.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use eventcast_ws::{CloseCode, Mode, UpgradeError, WsConfig, WsEnd};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -41,7 +44,7 @@ pub(super) async fn answer(
     let mut session = open(shared, &grant.permissions, query).await?;
     let departure = departure(shared, Transport::WebSocket, &request);
     let registered = register(shared, Transport::WebSocket, &mut session, departure, grant)?;
-    let mut registered = registered.ok_or_else(|| shared.unavailable())?;
+    let registered = registered.ok_or_else(|| shared.unavailable())?;
     let attendance = attend(shared, &registered, query, false)?;
     let config = WsConfig::new()
         .with_heartbeat(shared.config.heartbeat)
@@ -62,10 +65,14 @@ pub(super) async fn answer(
     ));
     let follower = Arc::clone(&client);
     session.observe_changes(move |channels| follower.follow(channels));
-    let connection = upgrade.serve(session, client, shared.timer.clone(), config);
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        let end = connection.await;
+    let mut connection = upgrade.serve(session, client, shared.timer.clone(), config);
+    let mut afterwards = Some((Arc::clone(shared), registered, stream));
+    // Not an async block, which keeps room for the connection twice.
+    tokio::spawn(poll_fn(move |cx| {
+        let end = ready!(Pin::new(&mut connection).poll(cx));
+        let Some((shared, mut registered, stream)) = afterwards.take() else {
+            return Poll::Ready(());
+        };
         match end {
             WsEnd::Violation {
                 code: CloseCode::TooLarge,
@@ -78,7 +85,8 @@ pub(super) async fn answer(
         if let Some(stream) = stream {
             stream.finish();
         }
-    });
+        Poll::Ready(())
+    }));
     Ok(response.map(|()| ResponseBody::full("")))
 }
 
