@@ -68,8 +68,10 @@ pub enum SubscribeError {
     #[error("the channel's name is not valid")]
     Channel(#[from] NameError),
     /// The hub's log is outside this process and has to be asked: use
-    /// [`SessionBuilder::open_async`](crate::SessionBuilder::open_async). The caller is at fault.
-    #[error("the hub's log has to be asked: use `open_async`")]
+    /// [`SessionBuilder::open_async`](crate::SessionBuilder::open_async), or
+    /// [`Session::subscribe_with_async`](crate::Session::subscribe_with_async). The caller is at
+    /// fault.
+    #[error("the hub's log has to be asked: use the async method")]
     NeedsAsync,
     /// A pattern that joins a live session starts live; another start is for a session that opens.
     /// The caller is at fault.

@@ -93,10 +93,12 @@ struct Room {
 }
 
 impl Room {
-    fn new(limit: usize) -> Self {
+    /// What a page leaves of its limits.
+    fn left(limit: usize, page: &HistoryPage) -> Self {
+        let payloads = page.events.iter().map(|event| event.payload().len());
         Self {
-            events: limit,
-            bytes: HistoryQuery::MAX_BYTES,
+            events: limit.saturating_sub(page.events.len()),
+            bytes: HistoryQuery::MAX_BYTES.saturating_sub(payloads.sum()),
         }
     }
 
@@ -156,7 +158,7 @@ impl Log {
         page
     }
 
-    /// Reads the events in `(after, until]`, oldest first.
+    /// Reads the events in `(after, until]`, oldest first, as far as they fit into the page.
     pub(crate) fn read_on(
         &self,
         state: &RingState,
@@ -164,12 +166,12 @@ impl Log {
         limit: usize,
         page: &mut HistoryPage,
     ) {
-        page.trimmed = after < state.trim_mark();
+        page.trimmed |= after < state.trim_mark();
         let first = state.number_after(after).unwrap_or_else(|| state.trimmed());
         let events = (first..)
             .map_while(|number| state.at(number))
             .take_while(|event| event.sequence() <= until);
-        let mut room = Room::new(limit);
+        let mut room = Room::left(limit, page);
         for event in events {
             if !room.take(&event) {
                 let last = page.events.last().map_or(after, |event| event.sequence());
@@ -184,7 +186,7 @@ impl Log {
         let end = state
             .number_after(before.saturating_sub(1))
             .unwrap_or_else(|| state.trimmed());
-        let mut room = Room::new(limit);
+        let mut room = Room::left(limit, page);
         for event in (state.trimmed()..end)
             .rev()
             .filter_map(|number| state.at(number))

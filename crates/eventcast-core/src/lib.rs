@@ -70,8 +70,8 @@ pub use remote::IntoBackplane;
 pub use replay::{MemoryBuffer, ReplayBuffer, Retention};
 pub use selector::{ChannelPattern, ChannelSelector};
 pub use session::{
-    BatchLimits, ChangeError, Joined, ParseOptionError, Session, SessionBuilder, SessionHandle,
-    SessionProgress, SlowPolicy, Start, SubscriptionOptions,
+    BatchLimits, ChangeError, Joined, Joining, ParseOptionError, Session, SessionBuilder,
+    SessionHandle, SessionProgress, SlowPolicy, Start, SubscriptionOptions,
 };
 pub use stored::{StoredEvent, Timestamp};
 pub use time::{Clock, Sleep, SystemClock, Timer};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{PING, PONG, Peer, Publishing, TEXT, frame, hub, start, start_with};
 use eventcast_core::{ChannelName, Event, Hub, HubConfig, Position};
+use eventcast_testkit::MemoryLog;
 use eventcast_ws::{ClientHandler, Refusal, WsConfig, WsEnd};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -68,6 +69,37 @@ async fn the_reply_comes_before_the_channels_events() {
         r#"{"id":"00000007-a1","channel":"b","data":1}"#,
     ])
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_read_from_a_log_outside() {
+    let log = MemoryLog::new();
+    let other = Hub::open(HubConfig::new(), log.node()).await.unwrap();
+    let id = other.publish("b", Event::text("before")).await.unwrap();
+    let hub = Hub::open(HubConfig::new(), log.node()).await.unwrap();
+    let session = hub.subscribe_async("a").await.unwrap();
+    let (mut peer, _end) = start(session, WsConfig::new());
+    peer.text().await;
+    let subscribe = r#"{"type":"subscribe","channels":["b"],"start":"last:1","ref":1}"#;
+    log.stall();
+    peer.request(subscribe).await;
+    let mut told = [peer.text().await, peer.text().await];
+    told.sort();
+    let refused = r#"{"type":"error","ref":1,"code":"unavailable""#;
+    assert!(told[0].starts_with(refused), "{told:?}");
+    assert!(told[1].contains("stalled"), "{told:?}");
+    log.recover();
+    assert!(peer.text().await.contains("recovered"));
+    peer.request(subscribe).await;
+    let event = format!(r#"{{"id":"{id}","channel":"b","data":"before"}}"#);
+    let page = format!(r#"{{"channel":"b","events":[{event}],"trimmed":false}}"#);
+    peer.expect(&[&format!(
+        r#"{{"type":"subscribed","ref":1,"channels":["a","b"],"id":"{id}","history":[{page}]}}"#
+    )])
+    .await;
+    let id = other.publish("b", Event::text("after")).await.unwrap();
+    peer.expect(&[&format!(r#"{{"id":"{id}","channel":"b","data":"after"}}"#)])
+        .await;
 }
 
 #[tokio::test(start_paused = true)]

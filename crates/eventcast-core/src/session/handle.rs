@@ -1,16 +1,18 @@
 //! Reaching a session from elsewhere: changing what it carries, and ending it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_channel::oneshot;
 
 use super::join::Joined;
+use super::joining::Joining;
 use super::options::SubscriptionOptions;
 use super::reader::Session;
 use super::signal::Signal;
 use crate::delivery::{Delivery, End, Subscribed};
 use crate::error::SubscribeError;
+use crate::log::Log;
 use crate::selector::ChannelSelector;
 
 /// Changes or ends a session from elsewhere; see [`Session::handle`]. It keeps no session alive.
@@ -37,12 +39,15 @@ use crate::selector::ChannelSelector;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct SessionHandle(Arc<Signal>);
+pub struct SessionHandle {
+    signal: Arc<Signal>,
+    log: Weak<Log>,
+}
 
 /// What a handle asks of a session's reader.
 pub(crate) enum Change {
     Subscribe {
-        channels: Vec<ChannelSelector>,
+        joining: Joining,
         options: SubscriptionOptions,
         reply: oneshot::Sender<Result<Joined, SubscribeError>>,
     },
@@ -74,21 +79,22 @@ pub enum ChangeError {
 }
 
 impl SessionHandle {
-    pub(crate) fn new(signal: Arc<Signal>) -> Self {
-        Self(signal)
+    pub(super) fn new(signal: Arc<Signal>, log: &Arc<Log>) -> Self {
+        let log = Arc::downgrade(log);
+        Self { signal, log }
     }
 
     pub(super) fn signal(&self) -> &Signal {
-        &self.0
+        &self.signal
     }
 
     /// Ends the session: the next thing it delivers is this end. A second call changes nothing.
     pub fn end(&self, end: End) {
-        self.0.end(end);
+        self.signal.end(end);
     }
 
-    /// Adds channels and patterns, as [`Session::subscribe_with`], once the session is read the
-    /// next time. Its reader finds a [`Delivery::Subscribed`] in that place: the position in the
+    /// Adds channels and patterns, as [`Session::subscribe_with_async`], once the session is read
+    /// the next time. Its reader finds a [`Delivery::Subscribed`] in that place: the position in the
     /// answer is no id to resume with, for what the reader was given before may still be on its
     /// way.
     ///
@@ -102,9 +108,11 @@ impl SessionHandle {
         channels: Vec<ChannelSelector>,
         options: SubscriptionOptions,
     ) -> Result<Joined, ChangeError> {
+        let log = self.log.upgrade().ok_or(ChangeError::Gone)?;
+        let joining = Joining::read(log, channels, options.start).await?;
         let (reply, answer) = oneshot::channel();
-        self.0.change(Change::Subscribe {
-            channels,
+        self.signal.change(Change::Subscribe {
+            joining,
             options,
             reply,
         })?;
@@ -121,7 +129,8 @@ impl SessionHandle {
     /// As [`subscribe`](Self::subscribe).
     pub async fn unsubscribe(&self, channels: Vec<ChannelSelector>) -> Result<Joined, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.0.change(Change::Unsubscribe { channels, reply })?;
+        self.signal
+            .change(Change::Unsubscribe { channels, reply })?;
         Ok(answer.await.map_err(|_| ChangeError::Gone)??)
     }
 
@@ -138,7 +147,7 @@ impl SessionHandle {
         keep: impl Fn(&ChannelSelector) -> bool + Send + 'static,
     ) -> Result<Joined, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.0.change(Change::Retain {
+        self.signal.change(Change::Retain {
             keep: Box::new(keep),
             reply,
         })?;
@@ -152,10 +161,10 @@ impl Session {
         for change in self.signal.take_changes() {
             let (outcome, reply) = match change {
                 Change::Subscribe {
-                    channels,
+                    joining,
                     options,
                     reply,
-                } if !reply.is_canceled() => (self.subscribe_with(channels, &options), reply),
+                } if !reply.is_canceled() => (self.join(joining, &options), reply),
                 Change::Retain { keep, reply } if !reply.is_canceled() => {
                     let mut channels = self.channels();
                     channels.retain(|channel| !keep(channel));

@@ -2,6 +2,7 @@
 
 use super::builder::Beginning;
 use super::cursor::Origin;
+use super::joining::{Joining, StoredPage};
 use super::options::{Start, SubscriptionOptions};
 use super::reader::Session;
 use super::subscription::Subscription;
@@ -67,7 +68,9 @@ impl Session {
     /// has no such page: it joins live, or is refused.
     ///
     /// # Errors
-    /// As [`subscribe`](Self::subscribe).
+    /// As [`subscribe`](Self::subscribe). [`SubscribeError::NeedsAsync`] when a log outside this
+    /// process would have to be asked: see
+    /// [`subscribe_with_async`](Self::subscribe_with_async).
     pub fn subscribe_with<N>(
         &mut self,
         channels: impl IntoIterator<Item = N>,
@@ -76,16 +79,35 @@ impl Session {
     where
         N: TryInto<ChannelSelector, Error: Into<NameError>>,
     {
-        self.settle();
         let selectors: Result<Vec<ChannelSelector>, NameError> = channels
             .into_iter()
             .map(|channel| channel.try_into().map_err(Into::into))
             .collect();
-        let selectors = selectors?;
-        let is_pattern = |selector| matches!(selector, &ChannelSelector::Pattern(_));
-        if options.start != Start::Live && selectors.iter().any(is_pattern) {
-            return Err(SubscribeError::PatternStart);
+        self.join(Joining::new(selectors?, options.start)?, options)
+    }
+
+    /// [`subscribe_with`](Self::subscribe_with) for channels that were
+    /// [prepared](Self::prepare): the start is the one that they were prepared with, whatever the
+    /// options say.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe). [`SubscribeError::Unavailable`] when the log lost something
+    /// after it was asked; a retry helps.
+    pub fn join(
+        &mut self,
+        joining: Joining,
+        options: &SubscriptionOptions,
+    ) -> Result<Joined, SubscribeError> {
+        self.settle();
+        if joining.is_stale(&self.log)? {
+            return Err(SubscribeError::Unavailable);
         }
+        let Joining {
+            channels: selectors,
+            start,
+            pages,
+            ..
+        } = joining;
         let new: Vec<_> = selectors
             .iter()
             .map(|selector| self.find(selector.as_str()).is_none())
@@ -103,7 +125,8 @@ impl Session {
         let history = selectors
             .iter()
             .zip(new)
-            .map(|(selector, is_new)| self.history_page(selector, is_new, options.start))
+            .zip(pages.into_iter().chain(std::iter::repeat_with(|| None)))
+            .map(|((selector, is_new), stored)| self.history_page(selector, is_new, start, stored))
             .collect();
         Ok(self.joined(history))
     }
@@ -117,15 +140,25 @@ impl Session {
     }
 
     /// What a channel retains between a start and the position at which it joined.
-    fn history_page(&self, channel: &ChannelSelector, is_new: bool, start: Start) -> HistoryPage {
+    fn history_page(
+        &self,
+        channel: &ChannelSelector,
+        is_new: bool,
+        start: Start,
+        stored: Option<StoredPage>,
+    ) -> HistoryPage {
         let until = self.position;
         let subscription = self.find(channel.as_str()).filter(|_| is_new);
         let mut page = HistoryPage::empty(self.log.position(until));
         if let Some(key) = subscription
             && start != Start::Live
         {
+            let ring = &self.subscriptions[key].ring;
+            if let Some(stored) = stored {
+                return self.end_page(ring, stored);
+            }
             let (origin, broken) = self.log.origin(start, until);
-            let state = self.subscriptions[key].ring.state.lock();
+            let state = ring.state.lock();
             let after = super::cursor::Cursor::new(&state, origin, &SubscriptionOptions::new());
             self.log.read_on(
                 &state,

@@ -138,7 +138,7 @@ fn pattern_origin(origin: Origin) -> Origin {
 type Read<T> = Pin<Box<dyn Future<Output = Result<T, BackplaneError>> + Send>>;
 
 /// The outcomes of all, in their order, a few at a time.
-async fn all<T, F>(reads: Vec<F>) -> Result<Vec<T>, BackplaneError>
+pub(super) async fn all<T, F>(reads: Vec<F>) -> Result<Vec<T>, BackplaneError>
 where
     F: Future<Output = Result<T, BackplaneError>> + Send + 'static,
 {

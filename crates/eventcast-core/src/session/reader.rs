@@ -271,7 +271,7 @@ impl Session {
     #[must_use]
     pub fn handle(&self) -> SessionHandle {
         self.note_progress();
-        SessionHandle::new(Arc::clone(&self.signal))
+        SessionHandle::new(Arc::clone(&self.signal), &self.log)
     }
 
     /// Appends what is ready, in order, to `out`: at least one delivery when it returns ready, but

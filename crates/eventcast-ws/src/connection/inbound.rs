@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{ChannelSelector, Payload, Position, Start, SubscriptionOptions};
+use eventcast_core::{ChannelSelector, Joining, Payload, Position, Start, SubscriptionOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -33,7 +33,7 @@ enum Outcome {
     Message(Result<Option<Payload>, Refusal>),
     Published(Result<Position, Refusal>),
     Refreshed(Result<(), Refusal>),
-    Subscribe(Result<Subscribe, Refusal>),
+    Subscribe(Result<(Subscribe, Joining), Refusal>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Outcome::Answered(Ok(payload)) => Reply::Answer(payload),
             Outcome::Published(Ok(id)) => Reply::Published(id),
             Outcome::Refreshed(Ok(())) => Reply::Refreshed,
-            Outcome::Subscribe(Ok(request)) => self.subscribe(request),
+            Outcome::Subscribe(Ok((request, joining))) => self.subscribe(request, joining),
             Outcome::Answered(Err(refusal))
             | Outcome::Published(Err(refusal))
             | Outcome::Refreshed(Err(refusal))
@@ -171,13 +171,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Box::pin(async move { Outcome::Answered(handler.request(&name, payload).await) })
             }
             Action::Subscribe(request) => {
-                Box::pin(async move { Outcome::Subscribe(authorize(&*handler, request).await) })
+                let joining = self
+                    .session
+                    .prepare(request.channels.clone(), request.start);
+                Box::pin(async move {
+                    let authorized = async {
+                        let request = authorize(&*handler, request).await?;
+                        Ok((request, joining.await?))
+                    };
+                    Outcome::Subscribe(authorized.await)
+                })
             }
         };
         self.pending = Some(PendingReply { reference, outcome });
     }
 
-    fn subscribe(&mut self, request: Subscribe) -> Reply {
+    fn subscribe(&mut self, request: Subscribe, joining: Joining) -> Reply {
         let Subscribe {
             channels,
             start,
@@ -195,10 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Err(refusal) => return Reply::Error(refusal),
         };
         let options = SubscriptionOptions::new()
-            .with_start(start)
             .with_slow(slow)
             .with_presence(told);
-        match self.session.subscribe_with(&channels, &options) {
+        match self.session.join(joining, &options) {
             Ok(joined) => {
                 let pages = channels.into_iter().zip(joined.history);
                 Reply::Subscribed(Channels {
