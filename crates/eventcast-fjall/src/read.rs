@@ -11,8 +11,6 @@ use crate::store::{Store, garbled};
 
 /// How many records a page has at most.
 const MAX_RECORDS: usize = 1000;
-/// About how many bytes a page has at most: the record that passes it is the last.
-const MAX_BYTES: usize = 4 << 20;
 
 pub(crate) fn page(
     store: &Store,
@@ -54,7 +52,7 @@ pub(crate) fn page(
         false => (None, end),
     };
     let records = first.map(Ok).into_iter().chain(records).chain(last.map(Ok));
-    let (limit, mut room) = (query.limit.clamp(1, MAX_RECORDS), MAX_BYTES);
+    let (limit, mut room) = (query.limit.clamp(1, MAX_RECORDS), query.bytes.max(1));
     for record in records {
         let record = record?;
         if page.records.len() == limit || room == 0 {

@@ -112,8 +112,9 @@ impl Link {
             loop {
                 let start = from.max(to.saturating_sub(width));
                 (records, complete) = self.tail(&subject, start, query, limit).await?;
+                let is_full = !complete || records.len() >= limit;
                 complete &= start == from;
-                if records.len() >= limit || start == from {
+                if is_full || start == from {
                     break;
                 }
                 width = width.saturating_mul(16);
@@ -138,6 +139,7 @@ impl Link {
         limit: usize,
     ) -> Result<(Vec<Record>, bool), BackplaneError> {
         let mut records = Vec::new();
+        let mut room = query.bytes.max(1);
         let mut complete = true;
         self.scan(subject, from_sequence(from), false, |message| {
             for record in self.stored(message)?.records(&self.chain) {
@@ -145,11 +147,12 @@ impl Link {
                 if sequence > query.until {
                     return Ok(ControlFlow::Break(()));
                 }
-                if sequence > query.after && records.len() == limit {
+                if sequence > query.after && (records.len() == limit || room == 0) {
                     complete = false;
                     return Ok(ControlFlow::Break(()));
                 }
                 if sequence > query.after {
+                    room = room.saturating_sub(record.payload_len());
                     records.push(record);
                 }
             }
@@ -166,7 +169,9 @@ impl Link {
         query: PageQuery,
         limit: usize,
     ) -> Result<(Vec<Record>, bool), BackplaneError> {
-        let mut records = VecDeque::new();
+        let mut records: VecDeque<Record> = VecDeque::new();
+        // Of all but the oldest, which may be larger than there is room for.
+        let mut newer = 0;
         let mut complete = true;
         self.scan(subject, from_sequence(from), false, |message| {
             for record in self.stored(message)?.records(&self.chain) {
@@ -175,10 +180,16 @@ impl Link {
                     return Ok(ControlFlow::Break(()));
                 }
                 if sequence > query.after {
+                    newer += if records.is_empty() {
+                        0
+                    } else {
+                        record.payload_len()
+                    };
                     records.push_back(record);
                 }
-                if records.len() > limit {
+                while records.len() > limit || newer >= query.bytes.max(1) {
                     records.pop_front();
+                    newer -= records.front().map_or(0, Record::payload_len);
                     complete = false;
                 }
             }

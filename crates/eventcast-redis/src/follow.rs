@@ -235,6 +235,7 @@ impl Follower {
                     after,
                     until,
                     limit: 256,
+                    bytes: PageQuery::MAX_BYTES,
                     backwards: false,
                 };
                 let page = read::page(shared, link, &channel, query).await;

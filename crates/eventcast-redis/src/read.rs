@@ -11,8 +11,6 @@ use crate::wire;
 
 /// How many records a page has at most.
 const MAX_RECORDS: usize = 1000;
-/// About how many bytes a page has at most: the record that passes it is the last.
-const MAX_BYTES: usize = 4 << 20;
 
 type Entry = (String, u64, Vec<u8>);
 type Answer = (
@@ -63,6 +61,7 @@ pub(crate) async fn facts(
         after: 0,
         until: 0,
         limit: 0,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     Ok(ask(shared, link, channel, query, 0).await?.1)
@@ -128,7 +127,7 @@ async fn ask(
         .arg(format!("{to}-0"))
         .arg(limit)
         .arg(u8::from(query.backwards))
-        .arg(MAX_BYTES);
+        .arg(query.bytes.max(1));
     let answer: Answer = call
         .invoke_async(&mut link.commands())
         .await

@@ -48,6 +48,7 @@ async fn pages_go_both_ways_and_end_with_the_end() {
         after: 10,
         until: 41,
         limit: 20,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     let forwards = node.page(&name("x"), query).await.unwrap();

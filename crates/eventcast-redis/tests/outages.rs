@@ -340,6 +340,7 @@ async fn a_garbled_log_is_an_error() {
         after: 0,
         until: 10,
         limit: 10,
+        bytes: eventcast_core::PageQuery::MAX_BYTES,
         backwards: false,
     };
     let read = eventcast_core::ReplayStore::page(&node, &support::name("x"), query).await;

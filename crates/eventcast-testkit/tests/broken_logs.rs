@@ -36,6 +36,7 @@ enum Flaw {
     BackwardsIsForwards,
     AlwaysComplete,
     LimitIgnored,
+    BytesIgnored,
     PrefixIgnored,
     NoCompletionFact,
     OpenAfterCompletion,
@@ -182,6 +183,7 @@ impl ReplayStore for Broken {
         match self.flaw {
             Flaw::BackwardsIsForwards => query.backwards = false,
             Flaw::LimitIgnored => query.limit = usize::MAX,
+            Flaw::BytesIgnored => query.bytes = usize::MAX,
             Flaw::StalePages => query.until = query.until.min(self.node.log().last() - 1),
             _ => {}
         }
@@ -390,6 +392,7 @@ caught! {
     backwards_is_forwards: BackwardsIsForwards by pages_backwards_are_exact;
     always_complete: AlwaysComplete by pages_forwards_are_exact;
     limit_ignored: LimitIgnored by pages_forwards_are_exact;
+    bytes_ignored: BytesIgnored by pages_are_bounded_by_bytes;
     prefix_ignored: PrefixIgnored by channels_are_listed_by_prefix_and_sequence;
     no_completion_fact: NoCompletionFact by a_completion_is_a_record_and_a_fact;
     open_after_completion: OpenAfterCompletion by a_completed_channel_takes_nothing;

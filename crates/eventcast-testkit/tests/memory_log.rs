@@ -45,6 +45,7 @@ fn everything() -> PageQuery {
         after: 0,
         until: u64::MAX,
         limit: 100,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     }
 }

@@ -30,8 +30,8 @@ pub trait ReplayStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Contract
     /// - Records come in the order of their sequences, or in the opposite one for
-    ///   [`PageQuery::backwards`], at most `query.limit` of them. The record that ends a channel
-    ///   is one of them.
+    ///   [`PageQuery::backwards`], at most `query.limit` of them, and none once the payloads of those
+    ///   before it come to `query.bytes`. The record that ends a channel is one of them.
     /// - [`Page::complete`] says that the range holds no other record beyond those of the page. A
     ///   page that is not complete holds at least one record.
     /// - Everything that was acknowledged before the call is there, unless it is at or below
@@ -184,8 +184,16 @@ pub struct PageQuery {
     pub until: u64,
     /// At most so many; at least 1.
     pub limit: usize,
+    /// No further record once their payloads come to so many bytes: the one that reaches them is the
+    /// last, however large it is.
+    pub bytes: usize,
     /// From the newest back.
     pub backwards: bool,
+}
+
+impl PageQuery {
+    /// What the hub asks for at most in [`bytes`](Self::bytes): 1 MiB.
+    pub const MAX_BYTES: usize = 1 << 20;
 }
 
 /// Some records of a channel; see [`ReplayStore::page`].

@@ -33,6 +33,15 @@ pub enum Body {
 }
 
 impl Record {
+    /// The payload's length in bytes; 0 for a channel's end.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        match &self.body {
+            Body::Event(event) => event.payload().len(),
+            Body::Completion(_) => 0,
+        }
+    }
+
     /// The record as an event in the log; `None` for a channel's end.
     #[must_use]
     pub fn into_event(self) -> Option<StoredEvent> {

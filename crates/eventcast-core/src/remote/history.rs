@@ -37,18 +37,17 @@ impl Log {
                 until,
                 // The channel's end may be one of the records.
                 limit: query.limit().saturating_add(1),
+                bytes: HistoryQuery::MAX_BYTES,
                 backwards,
             },
         );
         let page = page.await?;
-        let mut bytes = HistoryQuery::MAX_BYTES;
         let mut is_cut = !page.complete;
         for event in page.records.into_iter().filter_map(|r| r.into_event()) {
-            if history.events.len() == query.limit() || bytes == 0 {
+            if history.events.len() == query.limit() {
                 is_cut = true;
                 break;
             }
-            bytes = bytes.saturating_sub(event.payload().len());
             history.events.push(Arc::new(event));
         }
         let last = history

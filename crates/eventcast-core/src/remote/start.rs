@@ -49,6 +49,7 @@ impl Log {
                 until: before,
                 // The channel's end may be one of the records.
                 limit: left.saturating_add(1).min(MAX_PAGE),
+                bytes: PageQuery::MAX_BYTES,
                 backwards: true,
             };
             let page = self.page(&ring.name, query).await?;
@@ -87,6 +88,7 @@ impl Log {
                 after: middle,
                 until: later,
                 limit: 1,
+                bytes: PageQuery::MAX_BYTES,
                 backwards: false,
             };
             match self.page(&ring.name, query).await?.records.first() {

@@ -264,7 +264,9 @@ impl Session {
         let cold_channels = waiting
             .filter(|index| self.subscriptions[**index as usize].cold.is_some())
             .count();
-        let limit = (PAGE_RECORDS / cold_channels.max(1)).clamp(4, PAGE_RECORDS);
+        let share = cold_channels.max(1);
+        let limit = (PAGE_RECORDS / share).max(4);
+        let bytes = (PageQuery::MAX_BYTES / share).max(MIN_PAGE_BYTES);
         let mut failed = 0;
         for index in &self.active {
             let subscription = &mut self.subscriptions[*index as usize];
@@ -276,7 +278,8 @@ impl Session {
                 let (log, ring) = (&self.log, &subscription.ring);
                 let reading = cold.reading.get_or_insert_with(|| {
                     let retry = cold.failed;
-                    Box::pin(read(Arc::clone(log), Arc::clone(ring), after, limit, retry))
+                    let most = (limit, bytes);
+                    Box::pin(read(Arc::clone(log), Arc::clone(ring), after, most, retry))
                 });
                 match reading.as_mut().poll(cx) {
                     Poll::Pending => {
@@ -342,7 +345,7 @@ async fn read(
     log: Arc<Log>,
     ring: Arc<Ring>,
     after: u64,
-    limit: usize,
+    (limit, bytes): (usize, usize),
     retry: bool,
 ) -> Result<Option<ReadPage>, BackplaneError> {
     if retry && let Some(remote) = &log.remote {
@@ -361,6 +364,7 @@ async fn read(
         after,
         until,
         limit,
+        bytes,
         backwards: false,
     };
     let page = log.page(&ring.name, query).await?;
@@ -381,8 +385,11 @@ fn tell_conflated(count: &mut u64, channel: &crate::ChannelName, out: &mut Vec<D
 
 /// So many channels of a session are read at once.
 const READS_AT_ONCE: usize = 8;
-/// So many records of all its channels together, about, are asked for.
+/// So many records of all its channels together, about, are asked for, with
+/// [`PageQuery::MAX_BYTES`] of payloads.
 const PAGE_RECORDS: usize = 128;
+/// What a channel of many has of that.
+const MIN_PAGE_BYTES: usize = 4 << 10;
 
 impl std::fmt::Debug for Cold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -74,6 +74,7 @@ pub(crate) async fn read(log: &FjallBackplane, channel: &str) -> Vec<Record> {
             after: all.last().map_or(0, |record| record.position.sequence()),
             until: u64::MAX,
             limit: 1000,
+            bytes: PageQuery::MAX_BYTES,
             backwards: false,
         };
         let page = log.page(&name(channel), query).await.unwrap();

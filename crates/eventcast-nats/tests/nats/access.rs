@@ -26,6 +26,7 @@ async fn two_namespaces_do_not_see_each_other() {
         after: 0,
         until: u64::MAX,
         limit: 10,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     let page = b.log.page(&channel("c"), query).await.unwrap();

@@ -12,6 +12,7 @@ const ALL: PageQuery = PageQuery {
     after: 0,
     until: u64::MAX,
     limit: 1_000,
+    bytes: PageQuery::MAX_BYTES,
     backwards: false,
 };
 
@@ -82,6 +83,7 @@ async fn pages_forwards_and_backwards() {
         let query = PageQuery {
             until,
             limit: 7,
+            bytes: PageQuery::MAX_BYTES,
             backwards: true,
             after: given[1],
         };

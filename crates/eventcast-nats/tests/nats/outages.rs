@@ -206,6 +206,7 @@ async fn away_for_good_an_append_fails_in_time_and_says_what_is_known() {
         after: 0,
         until: u64::MAX,
         limit: 1,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     assert!(node.log.page(&channel("c"), query).await.is_err());

@@ -328,6 +328,7 @@ pub(crate) async fn page(node: &RedisBackplane, channel: &str, after: u64) -> Pa
         after,
         until: u64::MAX,
         limit: 1000,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     node.page(&name(channel), query).await.unwrap()

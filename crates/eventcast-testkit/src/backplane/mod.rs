@@ -125,6 +125,7 @@ macro_rules! __backplane_cases {
             pages_forwards_are_exact []
             pages_backwards_are_exact []
             pages_hold_what_was_acknowledged []
+            pages_are_bounded_by_bytes []
             pages_are_of_one_channel []
             an_unknown_channel_is_empty []
             channels_are_listed_by_prefix_and_sequence []

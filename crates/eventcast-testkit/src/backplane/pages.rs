@@ -29,6 +29,7 @@ pub(super) async fn read(
         after,
         until,
         limit: 100,
+        bytes: PageQuery::MAX_BYTES,
         backwards: false,
     };
     read_with(plane, channel, query).await
@@ -75,6 +76,12 @@ pub(super) async fn one(
         sequences.len() <= query.limit,
         "{what} holds {} records",
         sequences.len()
+    );
+    let payloads = page.records.iter().map(Record::payload_len);
+    let but_last: usize = payloads.take(sequences.len().saturating_sub(1)).sum();
+    ensure!(
+        but_last < query.bytes.max(1),
+        "{what} goes on after {but_last} bytes of payloads"
     );
     ensure!(
         page.complete || !sequences.is_empty(),

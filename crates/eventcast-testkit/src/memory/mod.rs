@@ -111,6 +111,12 @@ impl MemoryLog {
         self.lock().waiting_pages
     }
 
+    /// What the payloads of the largest page come to that was read so far, in bytes.
+    #[must_use]
+    pub fn largest_page(&self) -> usize {
+        self.lock().largest_page
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -52,7 +52,7 @@ impl MemoryNode {
 
     async fn read<T: Send>(
         &self,
-        read: impl Fn(&State) -> T + Send + Sync,
+        read: impl Fn(&mut State) -> T + Send + Sync,
     ) -> Result<T, BackplaneError> {
         let outcome = self.log.until(|state| match self.reach(state) {
             Err(error) => Some(Err(error)),

@@ -5,7 +5,7 @@ use eventcast_core::{ChannelFacts, ChannelName, Page, PageQuery};
 use super::state::State;
 
 impl State {
-    pub(super) fn page(&self, channel: &ChannelName, query: PageQuery) -> Page {
+    pub(super) fn page(&mut self, channel: &ChannelName, query: PageQuery) -> Page {
         let Some(kept) = self.channels.get(channel) else {
             return Page {
                 complete: true,
@@ -19,12 +19,21 @@ impl State {
         if query.backwards {
             range.reverse();
         }
-        let limit = query.limit.max(1);
-        let records = range.iter().take(limit);
+        let mut size = 0;
+        let mut records = Vec::new();
+        for sequence in range.iter().take(query.limit.max(1)) {
+            let record = &self.records[sequence];
+            size += record.payload_len();
+            records.push(record.clone());
+            if size >= query.bytes {
+                break;
+            }
+        }
+        self.largest_page = self.largest_page.max(size);
         Page {
-            records: records.map(|s| self.records[s].clone()).collect(),
+            complete: records.len() == range.len(),
+            records,
             trim_mark: kept.facts.trim_mark,
-            complete: range.len() <= limit,
         }
     }
 

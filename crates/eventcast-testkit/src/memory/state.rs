@@ -31,6 +31,7 @@ pub(super) struct State {
     pub(super) failing_reads: usize,
     pub(super) held_pages: bool,
     pub(super) waiting_pages: usize,
+    pub(super) largest_page: usize,
     pub(super) held_answers: bool,
     pub(super) held_records: bool,
     /// Whether records are left out of sinks.
@@ -90,6 +91,7 @@ impl State {
             failing_reads: 0,
             held_pages: false,
             waiting_pages: 0,
+            largest_page: 0,
             held_answers: false,
             held_records: false,
             losing: false,

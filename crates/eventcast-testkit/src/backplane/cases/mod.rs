@@ -26,8 +26,8 @@ pub use keys::{
 pub use pages::{
     a_completed_channel_takes_nothing, a_completion_is_a_record_and_a_fact,
     an_unknown_channel_is_empty, channels_are_listed_by_prefix_and_sequence,
-    facts_tell_the_last_sequence, pages_are_of_one_channel, pages_backwards_are_exact,
-    pages_forwards_are_exact, pages_hold_what_was_acknowledged,
+    facts_tell_the_last_sequence, pages_are_bounded_by_bytes, pages_are_of_one_channel,
+    pages_backwards_are_exact, pages_forwards_are_exact, pages_hold_what_was_acknowledged,
 };
 pub use restart::{
     a_clean_restart_keeps_all, a_kill_loses_nothing_acknowledged, completions_survive_restarts,

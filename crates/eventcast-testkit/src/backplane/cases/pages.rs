@@ -41,6 +41,7 @@ async fn pages_are_exact(stage: &Stage, backwards: bool) -> Result<(), String> {
                     after,
                     until,
                     limit,
+                    bytes: PageQuery::MAX_BYTES,
                     backwards,
                 };
                 let page = one(&*node.plane, "a", query).await?;
@@ -58,6 +59,36 @@ async fn pages_are_exact(stage: &Stage, backwards: bool) -> Result<(), String> {
                     ledger.compare(&all.records, &expected, &format!("{query:?}"))?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// A page ends with the record at which its payloads come to the bytes asked for, and the next one
+/// goes on; a larger record passes.
+pub async fn pages_are_bounded_by_bytes(stage: Stage) -> Result<(), String> {
+    let node = stage.node().await?;
+    let mut ledger = Ledger::default();
+    for size in [400, 400, 400, 9_000, 1, 1, 1, 400, 9_000, 400] {
+        let body = body(&"x".repeat(size));
+        node.publish(&mut ledger, "a", vec![body.clone(), body])
+            .await?;
+    }
+    for backwards in [false, true] {
+        let mut expected = ledger.of("a");
+        if backwards {
+            expected.reverse();
+        }
+        for bytes in [1, 400, 1_000, 10_000, PageQuery::MAX_BYTES] {
+            let query = PageQuery {
+                after: 0,
+                until: u64::MAX,
+                limit: 100,
+                bytes,
+                backwards,
+            };
+            let all = read_with(&*node.plane, "a", query).await?;
+            ledger.compare(&all.records, &expected, &format!("{query:?}"))?;
         }
     }
     Ok(())

@@ -1,0 +1,100 @@
+//! How much of a log outside is read at once for those whom memory does not reach.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the helpers of tests fail them as the tests themselves do"
+)]
+
+use eventcast_core::{
+    Delivery, Event, HistoryQuery, Hub, HubConfig, PageQuery, Position, Retention, Session, Start,
+};
+use eventcast_testkit::{MemoryLog, drain, poll_once};
+
+const MAX_PAYLOAD: usize = 4 << 20;
+
+fn hub(log: &MemoryLog) -> Hub {
+    let config = HubConfig::new()
+        .with_max_payload(MAX_PAYLOAD)
+        .with_retention(Retention::new().with_bytes(1 << 30));
+    poll_once(Hub::open(config, log.node())).unwrap().unwrap()
+}
+
+fn publish(hub: &Hub, channel: &str, size: usize) -> Position {
+    let published = hub.publish(channel, Event::binary(vec![0; size]));
+    poll_once(published).unwrap().unwrap()
+}
+
+fn earliest(hub: &Hub, channels: &[String]) -> Session {
+    let mut session = hub.session().start(Start::Earliest);
+    for channel in channels {
+        session = session.channel(channel.as_str());
+    }
+    poll_once(session.open_async()).unwrap().unwrap()
+}
+
+fn ids(session: &mut Session) -> Vec<Position> {
+    let ids = drain(session).into_iter().map(|delivery| match delivery {
+        Delivery::Event(event) => event.id(),
+        other => panic!("{other:?}"),
+    });
+    ids.collect()
+}
+
+#[test]
+fn the_pages_of_a_session_are_bounded_together() {
+    const SIZE: usize = 100 << 10;
+    for count in [1, 4] {
+        let log = MemoryLog::new();
+        let here = hub(&log);
+        let channels: Vec<_> = (0..count).map(|n| format!("c{n}")).collect();
+        let published: Vec<_> = (0..40)
+            .map(|n| publish(&here, &channels[n % count], SIZE))
+            .collect();
+        let there = hub(&log);
+        assert_eq!(ids(&mut earliest(&there, &channels)), published);
+        let (most, least) = (PageQuery::MAX_BYTES / count + SIZE, 2 * SIZE);
+        let largest = log.largest_page();
+        assert!((least..most).contains(&largest), "{largest} of {most}");
+    }
+}
+
+#[test]
+fn an_event_larger_than_a_page_passes() {
+    let log = MemoryLog::new();
+    let here = hub(&log);
+    let sizes = [10, MAX_PAYLOAD, MAX_PAYLOAD, 10, 10];
+    let published = sizes.map(|size| publish(&here, "a", size));
+    let there = hub(&log);
+    let channels = ["a".to_owned()];
+    assert_eq!(ids(&mut earliest(&there, &channels)), published);
+    // The small one before it, and no other.
+    assert_eq!(log.largest_page(), 10 + MAX_PAYLOAD);
+}
+
+#[test]
+fn pages_of_history_go_on_where_they_were_cut() {
+    let log = MemoryLog::new();
+    let here = hub(&log);
+    let sizes = [300 << 10, 300 << 10, 2 << 20, 300 << 10, 2 << 20, 10];
+    let published = sizes.map(|size| publish(&here, "a", size));
+    for newest_first in [false, true] {
+        let mut expected = published.to_vec();
+        let mut query = HistoryQuery::oldest_first();
+        if newest_first {
+            expected.reverse();
+            query = HistoryQuery::newest_first();
+        }
+        let mut read = Vec::new();
+        let mut pages = 0;
+        loop {
+            let page = poll_once(here.history_async("a", query)).unwrap().unwrap();
+            read.extend(page.events.iter().map(|event| event.id()));
+            pages += 1;
+            match page.next {
+                Some(next) => query = query.from(next),
+                None => break,
+            }
+        }
+        assert_eq!(read, expected);
+        assert_eq!(pages, 3);
+    }
+}
