@@ -29,6 +29,7 @@ pub struct HistoryQuery {
     backwards: bool,
     from: Option<Position>,
     limit: usize,
+    bytes: usize,
 }
 
 impl HistoryQuery {
@@ -38,6 +39,7 @@ impl HistoryQuery {
             backwards: false,
             from: None,
             limit: Self::MAX_LIMIT,
+            bytes: Self::MAX_BYTES,
         }
     }
 
@@ -60,6 +62,16 @@ impl HistoryQuery {
     pub fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit.clamp(1, Self::MAX_LIMIT);
         self
+    }
+
+    /// For one of so many pages that are held at once.
+    pub(crate) fn one_of(mut self, pages: usize) -> Self {
+        self.bytes = (Self::MAX_BYTES / pages.max(1)).max(MIN_BYTES);
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether it goes back from the newest event.
@@ -86,6 +98,9 @@ impl HistoryQuery {
     pub const MAX_BYTES: usize = 1 << 20;
 }
 
+/// What one page of many has of that.
+const MIN_BYTES: usize = 4 << 10;
+
 /// What may still come into a page.
 struct Room {
     events: usize,
@@ -94,11 +109,11 @@ struct Room {
 
 impl Room {
     /// What a page leaves of its limits.
-    fn left(limit: usize, page: &HistoryPage) -> Self {
+    fn left(query: HistoryQuery, page: &HistoryPage) -> Self {
         let payloads = page.events.iter().map(|event| event.payload().len());
         Self {
-            events: limit.saturating_sub(page.events.len()),
-            bytes: HistoryQuery::MAX_BYTES.saturating_sub(payloads.sum()),
+            events: query.limit.saturating_sub(page.events.len()),
+            bytes: query.bytes.saturating_sub(payloads.sum()),
         }
     }
 
@@ -147,9 +162,9 @@ impl Log {
             let until = page.position.sequence();
             if query.backwards {
                 let before = from.unwrap_or(u64::MAX).min(until.saturating_add(1));
-                self.read_back(&state, before, query.limit, &mut page);
+                self.read_back(&state, before, query, &mut page);
             } else {
-                self.read_on(&state, (from.unwrap_or(0), until), query.limit, &mut page);
+                self.read_on(&state, (from.unwrap_or(0), until), query, &mut page);
             }
         } else {
             // Of a channel that was forgotten, only that is known.
@@ -163,7 +178,7 @@ impl Log {
         &self,
         state: &RingState,
         (after, until): (u64, u64),
-        limit: usize,
+        query: HistoryQuery,
         page: &mut HistoryPage,
     ) {
         page.trimmed |= after < state.trim_mark();
@@ -171,7 +186,7 @@ impl Log {
         let events = (first..)
             .map_while(|number| state.at(number))
             .take_while(|event| event.sequence() <= until);
-        let mut room = Room::left(limit, page);
+        let mut room = Room::left(query, page);
         for event in events {
             if !room.take(&event) {
                 let last = page.events.last().map_or(after, |event| event.sequence());
@@ -182,11 +197,17 @@ impl Log {
         }
     }
 
-    fn read_back(&self, state: &RingState, before: u64, limit: usize, page: &mut HistoryPage) {
+    fn read_back(
+        &self,
+        state: &RingState,
+        before: u64,
+        query: HistoryQuery,
+        page: &mut HistoryPage,
+    ) {
         let end = state
             .number_after(before.saturating_sub(1))
             .unwrap_or_else(|| state.trimmed());
-        let mut room = Room::left(limit, page);
+        let mut room = Room::left(query, page);
         for event in (state.trimmed()..end)
             .rev()
             .filter_map(|number| state.at(number))

@@ -260,3 +260,17 @@ fn without_the_log_nothing_joins() {
     let page = &join(&mut session, Start::Earliest).unwrap().history[0];
     assert_eq!(numbers(page), range(0, 7));
 }
+
+#[test]
+fn more_channels_than_a_session_may_have_are_asked_about_nowhere() {
+    let log = MemoryLog::new();
+    let here = node(&log, HubConfig::new().with_max_session_channels(2));
+    let mut session = here.session();
+    let before = here.hub.stats().channels;
+    let three = ["a", "b", "c"].map(|name| name.parse().unwrap()).to_vec();
+    let options = SubscriptionOptions::new().with_start(Start::Earliest);
+    let refused = poll_once(session.subscribe_with_async(three, &options)).unwrap();
+    let full = SubscribeError::SessionFull { limit: 2 };
+    assert_eq!(refused.map(drop), Err(full));
+    assert_eq!(here.hub.stats().channels, before);
+}

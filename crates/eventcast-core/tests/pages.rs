@@ -6,6 +6,7 @@
 
 use eventcast_core::{
     Delivery, Event, HistoryQuery, Hub, HubConfig, PageQuery, Position, Retention, Session, Start,
+    SubscriptionOptions,
 };
 use eventcast_testkit::{MemoryLog, drain, poll_once};
 
@@ -97,4 +98,29 @@ fn pages_of_history_go_on_where_they_were_cut() {
         assert_eq!(read, expected);
         assert_eq!(pages, 3);
     }
+}
+
+#[test]
+fn the_pages_of_a_join_are_bounded_together() {
+    const SIZE: usize = 100 << 10;
+    let log = MemoryLog::new();
+    let outside = hub(&log);
+    let within = Hub::with_config(HubConfig::new());
+    let names = ["a", "b", "c", "d"];
+    for name in names.iter().cycle().take(40) {
+        publish(&outside, name, SIZE);
+        publish(&within, name, SIZE);
+    }
+    for (hub, query) in [(&outside, "of the log"), (&within, "of memory")] {
+        let mut session = poll_once(hub.subscribe_async("other")).unwrap().unwrap();
+        let channels = names.map(|name| name.parse().unwrap()).to_vec();
+        let options = SubscriptionOptions::new().with_start(Start::Earliest);
+        let joined = poll_once(session.subscribe_with_async(channels, &options));
+        for page in joined.unwrap().unwrap().history {
+            // The third one reaches a quarter of the bound.
+            assert_eq!(page.events.len(), 3, "{query}");
+            assert_eq!(page.next, page.events.last().map(|event| event.id()));
+        }
+    }
+    assert_eq!(log.largest_page(), 3 * SIZE);
 }

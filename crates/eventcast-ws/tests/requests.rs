@@ -4,13 +4,14 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use common::{PING, PONG, Peer, Publishing, TEXT, frame, hub, start, start_with};
 use eventcast_core::{ChannelName, Event, Hub, HubConfig, Position};
 use eventcast_testkit::MemoryLog;
-use eventcast_ws::{ClientHandler, Refusal, WsConfig, WsEnd};
+use eventcast_ws::{ClientHandler, ErrorCode, Refusal, WsConfig, WsEnd};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -99,6 +100,45 @@ async fn a_page_is_read_from_a_log_outside() {
     .await;
     let id = other.publish("b", Event::text("after")).await.unwrap();
     peer.expect(&[&format!(r#"{{"id":"{id}","channel":"b","data":"after"}}"#)])
+        .await;
+}
+
+/// Allows every channel until it is told not to.
+#[derive(Default)]
+struct Revocable(AtomicBool);
+
+#[async_trait]
+impl ClientHandler for Revocable {
+    async fn authorize_subscribe(&self, _: &ChannelName) -> Result<(), Refusal> {
+        match self.0.load(Ordering::SeqCst) {
+            true => Err(Refusal::new(ErrorCode::Forbidden, "no more")),
+            false => Ok(()),
+        }
+    }
+
+    async fn publish(&self, _: ChannelName, _: Event) -> Result<Position, Refusal> {
+        unreachable!()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forbidden_while_the_log_is_asked_is_not_joined() {
+    let log = MemoryLog::new();
+    let hub = Hub::open(HubConfig::new(), log.node()).await.unwrap();
+    hub.publish("b", Event::text("before")).await.unwrap();
+    let session = hub.subscribe_async("a").await.unwrap();
+    let handler = Arc::new(Revocable::default());
+    let (mut peer, _end) = start_with(session, handler.clone(), WsConfig::new(), 1 << 20);
+    peer.text().await;
+    log.hold_pages();
+    peer.request(r#"{"type":"subscribe","channels":["b"],"start":"earliest"}"#)
+        .await;
+    while log.waiting_pages() == 0 {
+        tokio::task::yield_now().await;
+    }
+    handler.0.store(true, Ordering::SeqCst);
+    log.release_pages();
+    peer.expect(&[r#"{"type":"error","code":"forbidden","message":"no more","channels":["b"]}"#])
         .await;
 }
 

@@ -37,7 +37,7 @@ impl Log {
                 until,
                 // The channel's end may be one of the records.
                 limit: query.limit().saturating_add(1),
-                bytes: HistoryQuery::MAX_BYTES,
+                bytes: query.bytes(),
                 backwards,
             },
         );

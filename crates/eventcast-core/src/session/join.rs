@@ -1,14 +1,14 @@
 //! Channels that join a session, at its opening or later.
 
 use super::builder::Beginning;
-use super::cursor::Origin;
-use super::joining::{Joining, StoredPage};
+use super::cursor::{Cursor, Origin};
+use super::joining::Joining;
 use super::options::{Start, SubscriptionOptions};
 use super::reader::Session;
 use super::subscription::Subscription;
 use crate::delivery::{Completed, Delivery, Gap, GapReason};
 use crate::error::SubscribeError;
-use crate::history::HistoryPage;
+use crate::history::{HistoryPage, HistoryQuery};
 use crate::id::Position;
 use crate::log::Refused;
 use crate::name::{ChannelName, NameError};
@@ -63,9 +63,10 @@ impl Session {
 
     /// [`subscribe`](Self::subscribe) with options. A start other than [`Start::Live`] gives what
     /// is retained between it and the session's position, as one page for each channel, at most
-    /// [`HistoryQuery::MAX_LIMIT`](crate::HistoryQuery::MAX_LIMIT) events: the page is no part of
-    /// the session's order, and where it is cut its `next` says where to ask for more. A pattern
-    /// has no such page: it joins live, or is refused.
+    /// [`HistoryQuery::MAX_LIMIT`] events, all pages together with
+    /// [`HistoryQuery::MAX_BYTES`] of payloads, about: a page is no part of the session's order,
+    /// and where it is cut its `next` says where to ask for more. A pattern has no such page: it
+    /// joins live, or is refused.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe). [`SubscribeError::NeedsAsync`] when a log outside this
@@ -122,11 +123,17 @@ impl Session {
             origin,
             broken: None,
         }))?;
+        let query = HistoryQuery::oldest_first().one_of(selectors.len());
+        let stored = pages.into_iter().chain(std::iter::repeat_with(|| None));
         let history = selectors
             .iter()
             .zip(new)
-            .zip(pages.into_iter().chain(std::iter::repeat_with(|| None)))
-            .map(|((selector, is_new), stored)| self.history_page(selector, is_new, start, stored))
+            .zip(stored)
+            .map(|((selector, is_new), stored)| match stored {
+                _ if !is_new || start == Start::Live => self.empty_page(),
+                Some(stored) => self.end_page(selector, stored, query),
+                None => self.page_in_memory(selector, start, query),
+            })
             .collect();
         Ok(self.joined(history))
     }
@@ -139,33 +146,25 @@ impl Session {
         }
     }
 
+    pub(super) fn empty_page(&self) -> HistoryPage {
+        HistoryPage::empty(self.log.position(self.position))
+    }
+
     /// What a channel retains between a start and the position at which it joined.
-    fn history_page(
+    fn page_in_memory(
         &self,
         channel: &ChannelSelector,
-        is_new: bool,
         start: Start,
-        stored: Option<StoredPage>,
+        query: HistoryQuery,
     ) -> HistoryPage {
         let until = self.position;
-        let subscription = self.find(channel.as_str()).filter(|_| is_new);
-        let mut page = HistoryPage::empty(self.log.position(until));
-        if let Some(key) = subscription
-            && start != Start::Live
-        {
-            let ring = &self.subscriptions[key].ring;
-            if let Some(stored) = stored {
-                return self.end_page(ring, stored);
-            }
+        let mut page = self.empty_page();
+        if let Some(key) = self.find(channel.as_str()) {
             let (origin, broken) = self.log.origin(start, until);
-            let state = ring.state.lock();
-            let after = super::cursor::Cursor::new(&state, origin, &SubscriptionOptions::new());
-            self.log.read_on(
-                &state,
-                (after.sequence, until),
-                crate::HistoryQuery::MAX_LIMIT,
-                &mut page,
-            );
+            let state = self.subscriptions[key].ring.state.lock();
+            let after = Cursor::new(&state, origin, &SubscriptionOptions::new());
+            let range = (after.sequence, until);
+            self.log.read_on(&state, range, query, &mut page);
             page.trimmed |= broken.is_some();
         }
         page

@@ -12,7 +12,6 @@ use crate::error::SubscribeError;
 use crate::history::{HistoryPage, HistoryQuery};
 use crate::log::Log;
 use crate::name::ChannelName;
-use crate::ring::Ring;
 use crate::selector::ChannelSelector;
 
 /// Channels that are to join a live session, with what the hub's log has of them; see
@@ -64,12 +63,18 @@ impl Joining {
         if remote.is_stalled() {
             return Err(SubscribeError::Unavailable);
         }
+        // All of them would be asked about, and then refused.
+        let limit = log.config.max_session_channels;
+        if joining.channels.len() > limit {
+            return Err(SubscribeError::SessionFull { limit });
+        }
         joining.fork = remote.fork();
+        let query = HistoryQuery::oldest_first().one_of(joining.channels.len());
         let read = |channel: &ChannelSelector| {
             let (log, channel) = (Arc::clone(&log), channel.clone());
             async move {
                 match channel {
-                    ChannelSelector::Channel(name) => log.start_page(&name, start).await,
+                    ChannelSelector::Channel(name) => log.start_page(&name, start, query).await,
                     ChannelSelector::Pattern(_) => Ok(None),
                 }
             }
@@ -96,6 +101,7 @@ impl Log {
         &self,
         name: &ChannelName,
         start: Start,
+        query: HistoryQuery,
     ) -> Result<Option<StoredPage>, BackplaneError> {
         let (Some(remote), Ok(ring)) = (&self.remote, self.find_or_create(name)) else {
             return Ok(None);
@@ -103,7 +109,7 @@ impl Log {
         self.activate(&ring).await?;
         let (origin, broken) = self.origin(start, self.committed());
         let after = self.find_start(&ring, origin).await?;
-        let query = HistoryQuery::oldest_first().from(self.position(after));
+        let query = query.from(self.position(after));
         let mut page = self.stored_history(remote, name, query).await?;
         page.trimmed |= broken.is_some();
         let until = page.position.sequence().max(after);
@@ -117,7 +123,8 @@ impl Session {
     /// [`Start::Live`], or the log is the hub's own memory.
     ///
     /// # Errors
-    /// [`SubscribeError::Unavailable`] when the log cannot be reached, and
+    /// [`SubscribeError::Unavailable`] when the log cannot be reached,
+    /// [`SubscribeError::SessionFull`] for more channels than a session may have, and
     /// [`SubscribeError::PatternStart`].
     ///
     /// # Cancel safety
@@ -167,7 +174,15 @@ impl Session {
 
     /// Has a stored page end where the session is: without what came after that, and with what came
     /// between.
-    pub(super) fn end_page(&self, ring: &Ring, stored: StoredPage) -> HistoryPage {
+    pub(super) fn end_page(
+        &self,
+        channel: &ChannelSelector,
+        stored: StoredPage,
+        query: HistoryQuery,
+    ) -> HistoryPage {
+        let Some(key) = self.find(channel.as_str()) else {
+            return self.empty_page();
+        };
         let StoredPage { mut page, until } = stored;
         let end = self.position;
         page.position = self.log.position(end);
@@ -178,12 +193,11 @@ impl Session {
         } else if page.next.is_none() && until < end {
             // A session that has resumed may be past what this node was given.
             let known = end.min(self.log.committed());
-            let state = ring.state.lock();
+            let state = self.subscriptions[key].ring.state.lock();
             if state.is_partial() || until < state.trim_mark() {
                 page.next = Some(self.log.position(until));
             } else {
-                let limit = HistoryQuery::MAX_LIMIT;
-                self.log.read_on(&state, (until, known), limit, &mut page);
+                self.log.read_on(&state, (until, known), query, &mut page);
                 let rest = (known < end).then(|| self.log.position(known));
                 page.next = page.next.or(rest);
             }

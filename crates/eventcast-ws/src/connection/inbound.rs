@@ -176,8 +176,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     .prepare(request.channels.clone(), request.start);
                 Box::pin(async move {
                     let authorized = async {
-                        let request = authorize(&*handler, request).await?;
-                        Ok((request, joining.await?))
+                        let mut request = authorize(&*handler, request).await?;
+                        let joining = joining.await?;
+                        if request.start != Start::Live {
+                            // It may have been taken back while the log was asked.
+                            request = authorize(&*handler, request).await?;
+                        }
+                        Ok((request, joining))
                     };
                     Outcome::Subscribe(authorized.await)
                 })
