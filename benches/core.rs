@@ -2,7 +2,7 @@
 //!
 //! Run with
 //! ```text
-//! cargo bench --bench core
+//! cargo bench -p eventcast-benches --bench core
 //! ```
 
 use std::hint::black_box;

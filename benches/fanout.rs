@@ -3,8 +3,8 @@
 //!
 //! Run with
 //! ```text
-//! cargo bench --bench fanout
-//! cargo bench --bench fanout -- --quick
+//! cargo bench -p eventcast-benches --bench fanout
+//! cargo bench -p eventcast-benches --bench fanout -- --quick
 //! ```
 //! or a part of it: `-- paced`, `-- flat "eventcast SSE"`. `-- --help` lists the names.
 //!

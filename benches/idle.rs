@@ -2,8 +2,8 @@
 //!
 //! Run with
 //! ```text
-//! cargo bench --bench idle
-//! cargo bench --bench idle -- --quick
+//! cargo bench -p eventcast-benches --bench idle
+//! cargo bench -p eventcast-benches --bench idle -- --quick
 //! ```
 //! and, of one transport only, with its name: `-- "SSE, HTTP/2"`.
 //!

@@ -3,7 +3,7 @@
 //!
 //! Run with
 //! ```text
-//! cargo bench --bench instructions
+//! cargo bench -p eventcast-benches --bench instructions
 //! ```
 //! It fails where a count is above the limit that stands beside it in the source. Needs valgrind.
 #![allow(

@@ -1,1 +1,1 @@
-//! The benchmarks: run one with `cargo bench --bench NAME`.
+//! The benchmarks: run one with `cargo bench -p eventcast-benches --bench NAME`.

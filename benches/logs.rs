@@ -2,7 +2,7 @@
 //!
 //! Run with
 //! ```text
-//! cargo bench --bench logs
+//! cargo bench -p eventcast-benches --bench logs
 //! ```
 //! It starts a redis-server and a nats-server of its own, with the settings that lose nothing, in the
 //! directory for temporary files: how long a synced publish takes is the disk's time. What Redis's

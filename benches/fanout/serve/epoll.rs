@@ -84,7 +84,13 @@ impl Floor {
     fn obey(&mut self, orders: &mut TcpStream) -> io::Result<()> {
         let mut order = [0; 8];
         // Eight bytes are never cut on this machine's own network.
-        orders.read_exact(&mut order)?;
+        if let Err(error) = orders.read_exact(&mut order) {
+            return match error.kind() {
+                // Its load generator has ended.
+                ErrorKind::UnexpectedEof => std::process::exit(0),
+                _ => Err(error),
+            };
+        }
         match u64::from_le_bytes(order) {
             REPORT => orders.write_all(&self.publisher.report().to_bytes()),
             order => self.publish_up_to(order),
