@@ -54,13 +54,13 @@ const CASES: [Case; 6] = [
     Case {
         name: "publish, 100 subscribers waiting",
         times: TURNS as u64,
-        limit: 2_000,
+        limit: 2_200,
         run: || publish_to(100),
     },
     Case {
         name: "publish, 10,000 subscribers waiting",
         times: TURNS as u64,
-        limit: 2_000,
+        limit: 2_200,
         run: || publish_to(10_000),
     },
     Case {

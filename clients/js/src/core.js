@@ -3,7 +3,7 @@
 import { Driver } from "./driver.js";
 
 /** Names of the client's own events; published ones of the same name come as `event` only. */
-const OWN = /^(event|open|gap|completed|conflated|state|error|close)$/;
+const OWN = /^(event|open|gap|completed|conflated|stalled|recovered|state|error|close)$/;
 
 export { EventCastError } from "./errors.js";
 

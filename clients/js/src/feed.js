@@ -59,6 +59,8 @@ export class Feed {
       } else if (type === "completed" && this.wanted.has(channel)) {
         this.#completed.add(channel);
       }
+    } else if (type === "stalled" || type === "recovered") {
+      delivery = { kind: type };
     } else if (type === "draining" || type === "closed" || type === "end") {
       link.finish(reason ?? type, hint(message.retry));
     }

@@ -32,6 +32,7 @@ export function user(EventCast, url, client, transport) {
   events.addEventListener("gap", ({ id, channel, reason, missed }) => told.push(given({ gap: reason, id, channel, missed })));
   events.addEventListener("completed", ({ channel, outcome, reason }) => told.push(given({ completed: outcome, channel, reason })));
   events.addEventListener("conflated", ({ channel, count }) => told.push({ conflated: count, channel }));
+  for (const type of ["stalled", "recovered"]) events.addEventListener(type, () => told.push({ [type]: true }));
   return {
     look: () => {
       const { reason, state, lastEventId, channels, error } = events;

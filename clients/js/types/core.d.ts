@@ -117,7 +117,17 @@ export interface Conflated {
   count: number;
 }
 
-export type Delivery = Published | Gap | Completed | Conflated;
+/** The server cannot reach the log of its events, or is behind: events may be late, none is lost. */
+export interface Stalled {
+  kind: "stalled";
+}
+
+/** It has its log again: what was published meanwhile follows. */
+export interface Recovered {
+  kind: "recovered";
+}
+
+export type Delivery = Published | Gap | Completed | Conflated | Stalled | Recovered;
 
 export interface EventMap {
   /** Every published event, whatever its name. */
@@ -127,6 +137,8 @@ export interface EventMap {
   gap: Event & Gap;
   completed: Event & Completed;
   conflated: Event & Conflated;
+  stalled: Event & Stalled;
+  recovered: Event & Recovered;
   open: Event & { transport: TransportName | (string & {}); channels: string[] };
   state: Event & { state: State; previous: State };
   error: Event & { error: EventCastError };

@@ -28,6 +28,12 @@ pub enum Delivery {
         /// How many.
         count: u64,
     },
+    /// The server cannot reach the log of its events, or is behind: events may be late. None is lost
+    /// by it, and publishing may fail meanwhile. [`Recovered`](Self::Recovered) follows on this
+    /// connection; after a cut the next one says it anew, if it is still so.
+    Stalled,
+    /// The server has its log again, and what was published meanwhile follows, or a gap.
+    Recovered,
     /// A connection is open, the first or another one; events go on where they stopped.
     Connected {
         /// Over which transport.

@@ -200,6 +200,8 @@ impl Message {
                     count: conflated.count,
                 })
             }
+            "stalled" => Kind::Deliver(Delivery::Stalled),
+            "recovered" => Kind::Deliver(Delivery::Recovered),
             "draining" => Kind::Draining {
                 retry: parse::<Opening>(text)?.retry(),
             },

@@ -6,6 +6,7 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -16,12 +17,13 @@ use eventcast::{
     ClientRequest, End, ErrorCode, Event, EventService, Hub, Payload, Position, Refusal,
     RequestHandler, ResponseBody, Retention, ServerConfig,
 };
+use eventcast_testkit::{MemoryLog, MemoryNode, poll_once};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use serde_json::{Value, json};
 use support::websocket::WebSocket;
-use support::{TestServer, everything, known_ids, quiet};
+use support::{TestServer, everything, known_epoch, known_ids, quiet};
 
 fn vectors() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol-vectors.json");
@@ -155,11 +157,11 @@ fn answers(vector: &Value) -> Value {
 
 fn answer(vector: &Value, more: &str) -> Value {
     // Outside of a runtime nobody spawns the drivers, and a publish wakes its readers itself.
-    let service = service(vector);
+    let (service, log) = service(vector);
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
     runtime.block_on(async {
-        act(&service, &vector["before"]).await;
+        act(&service, &log, &vector["before"]).await;
         let query = text(&vector["query"]);
         let uri = format!("/events?{query}&session=0123456789abcdef012345{more}");
         let mut request = Request::get(uri);
@@ -174,13 +176,20 @@ fn answer(vector: &Value, more: &str) -> Value {
         let mut body = response.into_body();
         let mut read = String::new();
         more_of(&mut body, &mut read).await;
-        act(&service, &vector["after"]).await;
+        for step in vector["after"].as_array().into_iter().flatten() {
+            act(&service, &log, &json!([step])).await;
+            if !step["log"].is_null() {
+                // A log that is back before anybody looked was never away.
+                more_of(&mut body, &mut read).await;
+            }
+        }
         more_of(&mut body, &mut read).await;
         json!(read)
     })
 }
 
-fn service(vector: &Value) -> EventService {
+/// The service, and its hub's log if that is outside.
+fn service(vector: &Value) -> (EventService, Option<Arc<MemoryNode>>) {
     let mut config = known_ids();
     if let Some(count) = vector["retain"].as_u64() {
         config = config.with_retention(Retention::new().with_count(count as usize));
@@ -188,7 +197,13 @@ fn service(vector: &Value) -> EventService {
     let allowed = quiet()
         .with_authenticator(everything)
         .with_request_handler(Sum);
-    EventService::new(Hub::with_config(config), allowed)
+    if vector["log"].is_null() {
+        return (EventService::new(Hub::with_config(config), allowed), None);
+    }
+    let log = MemoryLog::new().with_epoch(known_epoch()).node();
+    let hub = poll_once(Hub::open(config, Arc::clone(&log)));
+    let hub = hub.unwrap().unwrap();
+    (EventService::new(hub, allowed), Some(log))
 }
 
 /// Reads what is there now.
@@ -204,7 +219,7 @@ async fn more_of(body: &mut ResponseBody, read: &mut String) {
     }
 }
 
-async fn act(service: &EventService, steps: &Value) {
+async fn act(service: &EventService, log: &Option<Arc<MemoryNode>>, steps: &Value) {
     for step in steps.as_array().into_iter().flatten() {
         let hub = service.hub();
         if let Some(channel) = step["publish"].as_str() {
@@ -223,6 +238,12 @@ async fn act(service: &EventService, steps: &Value) {
         } else if let Some(retry) = step["drain"].as_u64() {
             let retry = Some(Duration::from_millis(retry));
             service.end_sessions(End::Draining { retry });
+        } else if let Some(what) = step["log"].as_str() {
+            let log = log.as_ref().unwrap();
+            match what {
+                "stall" => log.stall(),
+                _ => log.recover(),
+            }
         } else if step["expire"] == true {
             service.end_sessions(End::Expired);
         } else {
@@ -260,8 +281,8 @@ async fn exchanges_over_websocket() {
         if !vector["after"].is_null() {
             continue;
         }
-        let service = service(vector);
-        act(&service, &vector["before"]).await;
+        let (service, log) = service(vector);
+        act(&service, &log, &vector["before"]).await;
         let server = eventcast::Server::bind("127.0.0.1:0", service.clone()).await;
         let server = TestServer::run(server.unwrap(), service);
         let id = vector["last_event_id"].as_str().unwrap_or_default();

@@ -51,6 +51,8 @@ pub(crate) fn told(delivery: &Delivery) -> Value {
         Delivery::Conflated { channel, count } => {
             json!({"conflated": count, "channel": channel.as_str()})
         }
+        Delivery::Stalled => json!("stalled"),
+        Delivery::Recovered => json!("recovered"),
         Delivery::Connected { transport, .. } => json!({"open": transport.as_str()}),
         Delivery::Reconnecting { .. } => json!("waiting"),
         other => json!(format!("{other:?}")),

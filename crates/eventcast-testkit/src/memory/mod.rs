@@ -64,6 +64,13 @@ impl MemoryLog {
         Self(Arc::new(Mutex::new(state)))
     }
 
+    /// The same log, still empty, of this epoch.
+    #[must_use]
+    pub fn with_epoch(self, epoch: Epoch) -> Self {
+        self.lock().lineage = Lineage::new(epoch);
+        self
+    }
+
     /// The same log, but sinks are given only records of channels that their node
     /// [wants](eventcast_core::Backplane::want), and the watermark in place of others.
     #[must_use]

@@ -173,7 +173,11 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 
 /// A hub whose epoch is known, so that ids are too.
 pub(crate) fn known_ids() -> HubConfig {
-    HubConfig::new().with_epoch(Epoch::from_bits(EPOCH_BITS))
+    HubConfig::new().with_epoch(known_epoch())
+}
+
+pub(crate) fn known_epoch() -> Epoch {
+    Epoch::from_bits(EPOCH_BITS)
 }
 
 /// The id of such a hub's `sequence`.

@@ -175,6 +175,11 @@ impl Reading {
                 let people = format!("--- {channel}: {count} older events were left out ---");
                 self.printer.line(&line, &people)?;
             }
+            Delivery::Stalled => self.log_state(
+                "stalled",
+                "the server waits for its log: events may be late",
+            )?,
+            Delivery::Recovered => self.log_state("recovered", "the server has its log again")?,
             Delivery::Connected {
                 transport,
                 channels,
@@ -192,6 +197,14 @@ impl Reading {
             _ => {}
         }
         Ok(false)
+    }
+
+    fn log_state(&mut self, kind: &'static str, people: &str) -> Result {
+        let line = Line {
+            kind: Some(kind),
+            ..Line::default()
+        };
+        self.printer.line(&line, &format!("--- {people} ---"))
     }
 
     fn event(&mut self, event: Told<'_>) -> Result {
