@@ -314,6 +314,18 @@ pub enum Health {
     Stalled,
 }
 
+impl Health {
+    /// Its name, in figures: `closed`, `connected` or `stalled`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Connected => "connected",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
 /// What a hub holds; see [`Hub::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::delivery::Delivery;
+use crate::error::PublishError;
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::ChannelName;
 
-/// Is told what a hub stores and what its sessions hand out: for metrics.
+/// Is told what a hub stores, what its sessions hand out, and when a log outside it fails: for metrics.
 ///
-/// It is called by publishers and by the tasks of connections, once a batch and outside the hub's
+/// It is called by publishers, by the tasks of connections and by the log outside, once a batch and outside the hub's
 /// locks, so it has to be quick and must not wait: count, and leave the rest to others.
 ///
 /// # Examples
@@ -63,6 +64,16 @@ pub trait Observer: Send + Sync + 'static {
     fn delivered(&self, deliveries: &[Delivery], began: Position) {
         let _ = (deliveries, began);
     }
+
+    /// The log outside the hub refused a publish or a channel's end, or did not answer in time;
+    /// what `error` says goes for all of its events.
+    fn publish_failed(&self, channel: &ChannelName, error: &PublishError) {
+        let _ = (channel, error);
+    }
+
+    /// The log outside the hub does not answer any more: once for each time that
+    /// [`Hub::health`](crate::Hub::health) became [`Stalled`](crate::Health::Stalled).
+    fn log_stalled(&self) {}
 }
 
 impl<O: Observer + ?Sized> Observer for Arc<O> {
@@ -72,6 +83,14 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 
     fn delivered(&self, deliveries: &[Delivery], began: Position) {
         (**self).delivered(deliveries, began);
+    }
+
+    fn publish_failed(&self, channel: &ChannelName, error: &PublishError) {
+        (**self).publish_failed(channel, error);
+    }
+
+    fn log_stalled(&self) {
+        (**self).log_stalled();
     }
 }
 

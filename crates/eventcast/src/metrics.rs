@@ -73,6 +73,14 @@ list! {
         "Events that were published, completions and repeats of an idempotency key included"
     PUBLISH "eventcast_publish_duration_seconds" Histogram []
         "From the call of a publish until it is stored"
+    PUBLISH_FAILURES "eventcast_publish_failures_total" Counter ["reason"]
+        "Publishes that a log outside the hub failed"
+    LOG_STALLED "eventcast_log_stalled" Gauge []
+        "1 while a log outside the hub does not answer"
+    LOG_STALLS "eventcast_log_stalls_total" Counter []
+        "How often a log outside the hub stopped answering"
+    LOG_SEQUENCE "eventcast_log_sequence" Gauge []
+        "The sequence up to which the hub has its log"
     CHANNELS "eventcast_channels" Gauge []
         "Channels that there are"
     CHANNELS_LIMIT "eventcast_channels_limit" Gauge []

@@ -42,6 +42,7 @@ pub(crate) fn stats(
             "limit": shared.config.limits.sessions,
         },
         "refusals": refused.iter().collect::<BTreeMap<_, _>>(),
+        "log": shared.hub.health().as_str(),
         "draining": shared.registry.ended().is_some(),
     });
     Ok(json_response(document.to_string()))

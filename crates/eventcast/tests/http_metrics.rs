@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use eventcast::metrics::{ALL, BUCKETS, Kind};
 use eventcast::{
-    Action, Denied, EventService, Hub, Limits, Permissions, Retention, Scope, Server, ServiceConfig,
+    Action, Denied, Event, EventService, Hub, Limits, Permissions, Retention, Scope, Server,
+    ServiceConfig,
 };
+use eventcast_testkit::{AppendFault, MemoryLog};
 use http::request::Parts;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use support::websocket::WebSocket;
@@ -36,13 +38,17 @@ async fn server() -> TestServer {
 }
 
 async fn server_with(limits: Limits) -> TestServer {
+    let hub = Hub::with_config(known_ids().with_retention(Retention::new().with_count(4)));
+    server_of(hub, limits).await
+}
+
+async fn server_of(hub: Hub, limits: Limits) -> TestServer {
     let recorder = recorder();
     let handle = recorder.handle();
     let config: ServiceConfig = quiet()
         .with_authenticator(authenticate)
         .with_limits(limits)
         .with_metrics_page(move || handle.render());
-    let hub = Hub::with_config(known_ids().with_retention(Retention::new().with_count(4)));
     // Handles are made with the recorder that is installed, here for this thread and this call.
     let service = metrics::with_local_recorder(&recorder, || EventService::new(hub, config));
     let server = Server::bind("127.0.0.1:0", service.clone()).await.unwrap();
@@ -241,6 +247,42 @@ async fn every_metric_is_there_and_no_other() {
             .iter()
             .all(|name| ALL.iter().any(|metric| metric.name == *name))
     );
+}
+
+#[tokio::test]
+async fn a_log_outside_the_hub_shows_how_it_is() {
+    let log = MemoryLog::new();
+    let hub = Hub::open(known_ids(), log.node()).await.unwrap();
+    let server = server_of(hub.clone(), Limits::new()).await;
+    hub.publish("news", Event::text("stored")).await.unwrap();
+    for fault in [AppendFault::Full, AppendFault::Full, AppendFault::NotStored] {
+        log.fail_next(fault);
+        hub.publish("news", Event::text("lost")).await.unwrap_err();
+    }
+    log.fail_next(AppendFault::UnknownLost);
+    hub.complete_async("news").await.unwrap_err();
+
+    for (state, stalled, stalls) in [("connected", 0.0, 0.0), ("stalled", 1.0, 1.0)] {
+        let stats = server.ask(get("/stats", &ADMIN)).await;
+        assert_eq!(stats.json()["log"], state);
+        let seen = scrape(&server).await;
+        assert_eq!(seen["eventcast_log_stalled"], stalled);
+        assert_eq!(seen["eventcast_log_stalls_total"], stalls);
+        log.stall();
+    }
+    log.recover();
+    let seen = scrape(&server).await;
+    assert_eq!(seen["eventcast_log_stalled"], 0.0);
+    assert_eq!(seen["eventcast_log_stalls_total"], 1.0);
+    assert_eq!(seen["eventcast_log_sequence"], log.last() as f64);
+    for (reason, count) in [
+        ("full", 2.0),
+        ("unavailable", 1.0),
+        ("outcome_unknown", 1.0),
+    ] {
+        let series = format!(r#"eventcast_publish_failures_total{{reason="{reason}"}}"#);
+        assert_eq!(seen[&series], count, "{reason}");
+    }
 }
 
 #[test]

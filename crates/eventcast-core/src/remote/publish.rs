@@ -87,7 +87,7 @@ impl Log {
                 source: crate::BackplaneError::new("the hub is closed"),
             });
         }
-        match remote.plane.append(append).await {
+        let appended = match remote.plane.append(append).await {
             Ok(positions) if positions.len() == expected => Ok(positions),
             Ok(_) => Err(PublishError::OutcomeUnknown {
                 keys,
@@ -111,7 +111,12 @@ impl Log {
                 waited,
                 source,
             }),
+        };
+        if let Err(error) = &appended {
+            self.observers()
+                .for_each(|observer| observer.publish_failed(channel, error));
         }
+        appended
     }
 }
 

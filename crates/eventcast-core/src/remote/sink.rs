@@ -48,9 +48,10 @@ impl Sink for HubSink {
     }
 
     fn stalled(&self) {
-        self.with(|_, remote| {
+        self.with(|log, remote| {
             if !remote.stalled.swap(true, Ordering::AcqRel) {
                 remote.wake_all();
+                log.observers().for_each(|observer| observer.log_stalled());
             }
         });
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
-use eventcast_core::{ChannelName, Delivery, End, GapReason, Hub, Observer, Position, Timestamp};
+use eventcast_core::{
+    ChannelName, Delivery, End, GapReason, Health, Hub, Observer, Position, PublishError, Timestamp,
+};
 use http::StatusCode;
 
 use super::Resource;
@@ -23,6 +25,8 @@ struct Handles {
     handshakes: Counter,
     stalled: Counter,
     draining: Gauge,
+    log_stalled: Gauge,
+    log_sequence: Gauge,
     channels: [Gauge; 2],
     retained_events: Gauge,
     retained_bytes: [Gauge; 2],
@@ -48,6 +52,8 @@ impl Figures {
         hub.observe(Published {
             events: counter!(names::PUBLISHED),
             took: histogram!(names::PUBLISH),
+            failures: FAILURES.map(|reason| counter!(names::PUBLISH_FAILURES, "reason" => reason)),
+            stalls: counter!(names::LOG_STALLS),
         });
         Self(Arc::new(Handles {
             transports: TRANSPORTS.map(|transport| OfTransport {
@@ -78,6 +84,8 @@ impl Figures {
             handshakes: counter!(names::HANDSHAKES, "protocol" => "websocket"),
             stalled: slow("stalled"),
             draining: gauge!(names::DRAINING),
+            log_stalled: gauge!(names::LOG_STALLED),
+            log_sequence: gauge!(names::LOG_SEQUENCE),
             channels: [gauge!(names::CHANNELS), gauge!(names::CHANNELS_LIMIT)],
             retained_events: gauge!(names::RETAINED_EVENTS),
             retained_bytes: [gauge!(names::RETAINED_BYTES), gauge!(names::RETAINED_LIMIT)],
@@ -140,6 +148,9 @@ impl Figures {
     /// Sets what is not counted as it happens.
     pub(crate) fn refresh(&self, hub: &Hub, sessions_limit: usize) {
         let (stats, handles) = (hub.stats(), &self.0);
+        let is_stalled = hub.health() == Health::Stalled;
+        handles.log_stalled.set(f64::from(u8::from(is_stalled)));
+        handles.log_sequence.set(hub.position().sequence() as f64);
         handles.channels[0].set(stats.channels as f64);
         handles.channels[1].set(stats.max_channels as f64);
         handles.retained_events.set(stats.retained_events as f64);
@@ -157,12 +168,29 @@ impl Figures {
 struct Published {
     events: Counter,
     took: Histogram,
+    failures: [Counter; FAILURES.len()],
+    stalls: Counter,
 }
 
 impl Observer for Published {
     fn published(&self, _: &ChannelName, events: usize, took: Duration) {
         self.events.increment(events as u64);
         self.took.record(took);
+    }
+
+    fn publish_failed(&self, _: &ChannelName, error: &PublishError) {
+        let reason = match error {
+            PublishError::Full(_) => 0,
+            PublishError::OutcomeUnknown { .. } => 1,
+            PublishError::Unavailable { .. } => 2,
+            // The publisher is at fault.
+            _ => return,
+        };
+        self.failures[reason].increment(1);
+    }
+
+    fn log_stalled(&self) {
+        self.stalls.increment(1);
     }
 }
 
@@ -261,6 +289,7 @@ const REASONS: [&str; 9] = [
     "unavailable",
     "error",
 ];
+const FAILURES: [&str; 3] = ["full", "outcome_unknown", "unavailable"];
 const GAPS: [&str; 4] = ["epoch", "slow", "trimmed", "unknown"];
 const ENDS: [&str; 14] = [
     "answered",
