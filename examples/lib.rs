@@ -57,6 +57,7 @@ mod guides {
         observability "observability.md"
         resume_and_gaps "resume-and-gaps.md"
         tickers "tickers.md"
+        writing_a_log "writing-a-log.md"
         writing_a_replay_buffer "writing-a-replay-buffer.md"
         writing_a_transport "writing-a-transport.md"
     }
