@@ -72,7 +72,7 @@ impl ChannelHandle {
     /// Publishes an event and returns its id once it is in the log.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was stored then.
+    /// [`PublishError`]; nothing was stored then, unless it says that that is not known.
     ///
     /// # Cancel safety
     /// As [`Hub::publish`].

@@ -80,7 +80,7 @@ impl Hub {
     /// Publishes an event and returns its id once it is in the log.
     ///
     /// # Errors
-    /// [`PublishError`]; nothing was stored then.
+    /// [`PublishError`]; nothing was stored then, unless it says that that is not known.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is polled publishes nothing. With a memory log it is
@@ -102,6 +102,18 @@ impl Hub {
     /// Publishes several events to one channel at once, as
     /// [`try_publish_batch`](Self::try_publish_batch) does, and returns their ids once all are in
     /// the log.
+    ///
+    /// ```
+    /// use eventcast_core::{Event, Hub};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Hub::new();
+    /// let ids = hub.publish_batch("orders", ["made", "paid"].map(Event::text)).await?;
+    /// assert_eq!(ids[1].sequence(), ids[0].sequence() + 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`PublishError`]; nothing was stored then, not even a part, unless it says that that is not
