@@ -20,23 +20,23 @@ pub struct Driver(Work);
 enum Work {
     Chores(ChoreDriver),
     Dispatch(Arc<Shard>),
-    Maintain {
-        log: Weak<Log>,
-        timer: Arc<dyn Timer>,
-        interval: Duration,
-        sleep: Sleep,
-    },
-    Presence {
-        log: Weak<Log>,
-        timer: Arc<dyn Timer>,
-        interval: Duration,
-        sleep: Sleep,
-    },
+    Rounds(Rounds),
+}
+
+/// Does something again and again.
+struct Rounds {
+    what: &'static str,
+    act: fn(&Arc<Log>),
+    log: Weak<Log>,
+    timer: Arc<dyn Timer>,
+    interval: Duration,
+    sleep: Sleep,
 }
 
 impl Hub {
     /// The hub's background work, each future to be spawned on its own: one dispatcher a shard,
-    /// one that tells who joins and leaves channels, and one that removes what is too old. Empty after the first call.
+    /// one that tells who joins and leaves channels, one that removes what is too old, and with a log
+    /// outside one for what that is told. Empty after the first call.
     ///
     /// Dropping a dispatcher hands its work back to publishers; nothing is lost.
     ///
@@ -66,19 +66,20 @@ impl Hub {
             .min(self.log.config.collect_after / 4)
             .clamp(parts * Duration::from_millis(1), longest);
         let interval = round / parts;
-        let told = self.log.presence.interval();
-        let presence = Work::Presence {
-            log: Arc::downgrade(&self.log),
-            sleep: timer.sleep(told),
-            timer: Arc::clone(&timer),
-            interval: told,
+        let rounds = |what, interval, act| {
+            Work::Rounds(Rounds {
+                what,
+                act,
+                log: Arc::downgrade(&self.log),
+                sleep: timer.sleep(interval),
+                timer: Arc::clone(&timer),
+                interval,
+            })
         };
-        let maintain = Work::Maintain {
-            log: Arc::downgrade(&self.log),
-            sleep: timer.sleep(interval),
-            timer,
-            interval,
-        };
+        let presence = rounds("presence", self.log.presence.interval(), |log| {
+            Presence::of(Arc::clone(log)).maintain();
+        });
+        let maintain = rounds("maintain", interval, |log| log.maintain());
         let dispatch = self.log.shards.iter().map(|shard| {
             shard.attach_driver();
             Work::Dispatch(Arc::clone(shard))
@@ -97,36 +98,23 @@ impl Future for Driver {
         match &mut self.0 {
             Work::Chores(chores) => chores.poll_drive(cx),
             Work::Dispatch(shard) => shard.poll_drive(cx),
-            Work::Maintain {
-                log,
-                timer,
-                interval,
-                sleep,
-            } => loop {
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                let Some(log) = log.upgrade() else {
-                    return Poll::Ready(());
-                };
-                log.maintain();
-                *sleep = timer.sleep(*interval);
-            },
-            Work::Presence {
-                log,
-                timer,
-                interval,
-                sleep,
-            } => loop {
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                let Some(log) = log.upgrade() else {
-                    return Poll::Ready(());
-                };
-                Presence::of(log).maintain();
-                *sleep = timer.sleep(*interval);
-            },
+            Work::Rounds(rounds) => rounds.poll_drive(cx),
+        }
+    }
+}
+
+impl Rounds {
+    /// Ready once the hub is gone.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let Some(log) = self.log.upgrade() else {
+                return Poll::Ready(());
+            };
+            (self.act)(&log);
+            self.sleep = self.timer.sleep(self.interval);
         }
     }
 }
@@ -141,11 +129,11 @@ impl Drop for Driver {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &self.0 {
-            Work::Chores(_) => "Driver(chores)",
-            Work::Dispatch(_) => "Driver(dispatch)",
-            Work::Maintain { .. } => "Driver(maintain)",
-            Work::Presence { .. } => "Driver(presence)",
-        })
+        let what = match &self.0 {
+            Work::Chores(_) => "chores",
+            Work::Dispatch(_) => "dispatch",
+            Work::Rounds(rounds) => rounds.what,
+        };
+        write!(f, "Driver({what})")
     }
 }
