@@ -111,15 +111,7 @@ impl Server {
     /// # Cancel safety
     /// Dropping it stops accepting at once and leaves open connections to themselves.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let serving = Serving {
-            service: self.service,
-            config: self.config,
-            draining: CancellationToken::new(),
-            closing: CancellationToken::new(),
-            cut: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            address: None,
-        };
+        let serving = Serving::new(self.service, self.config);
         let seats = Seats::default();
         let tasks = &serving.tasks;
         let mut drained = pin!(serving.drained(shutdown));
@@ -185,15 +177,7 @@ pub async fn serve_connection<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let serving = Serving {
-        service: service.clone(),
-        config,
-        draining: CancellationToken::new(),
-        closing: CancellationToken::new(),
-        cut: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        address: None,
-    };
+    let serving = Serving::new(service.clone(), config);
     let (tasks, _cut_when_dropped) = (serving.tasks.clone(), serving.cut.clone().drop_guard());
     #[cfg(feature = "tls")]
     match tls {
@@ -225,6 +209,18 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    fn new(service: EventService, config: ServerConfig) -> Self {
+        Self {
+            service,
+            config,
+            draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            address: None,
+        }
+    }
+
     /// Done when nothing more is to be accepted.
     async fn drained(&self, shutdown: impl Future<Output = ()>) {
         let registry = &self.service.shared().registry;
