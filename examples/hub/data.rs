@@ -37,6 +37,7 @@ impl DataOptions {
             _ => Ok(()),
         }
     }
+
     /// How it is written in a directory.
     pub(crate) fn log(&self, directory: &Path) -> FjallConfig {
         let log = FjallConfig::new(directory);

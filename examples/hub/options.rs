@@ -29,14 +29,14 @@ Usage: hub [OPTIONS]
   --fsync WHEN               write them to the disk itself for each one, or for a batch of those
                              that wait, before they are acknowledged, or every interval[:SECONDS]
                              after; what a power failure may cost [batch]
-  --heartbeat SECONDS        sign of life on idle connections [15]
-  --header-timeout SECONDS   for a request's head to arrive [10]
-  --body-timeout SECONDS     for a publish's body to arrive [30]
-  --write-timeout SECONDS    for a write without progress [30]
   --redis URL                keep events on Redis, shared with the other hubs there: redis://…
   --nats URL                 the same on NATS JetStream: nats://…
   --nats-synced              that server runs with sync_interval: always
   --namespace NAME           which hubs share a log there [eventcast]
+  --heartbeat SECONDS        sign of life on idle connections [15]
+  --header-timeout SECONDS   for a request's head to arrive [10]
+  --body-timeout SECONDS     for a publish's body to arrive [30]
+  --write-timeout SECONDS    for a write without progress [30]
   --drain SECONDS            over how long SIGTERM or Ctrl-C spreads its goodbyes [0]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
