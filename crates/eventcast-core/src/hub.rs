@@ -355,7 +355,8 @@ pub struct HubStats {
     /// The sequence below which a resume may find a gap that nobody can account for exactly: the
     /// highest that was forgotten together with its channel.
     pub floor: u64,
-    /// Events published since the hub was made.
+    /// The sequence up to which the hub has its log: in memory, how many events and ends were
+    /// published since it was made.
     pub published: u64,
 }
 

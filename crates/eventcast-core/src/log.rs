@@ -191,7 +191,8 @@ impl Log {
         self.create_in(&mut self.map(name), name, false)
     }
 
-    /// Makes a channel unless it is there. `whole` says that the log gives all that comes of it.
+    /// Makes a channel unless it is there. `knows_end` says that of a log outside the channel's end
+    /// would have come.
     pub(crate) fn create_in(
         &self,
         map: &mut Map,
@@ -284,10 +285,7 @@ impl Log {
         rings.retain(|name, ring| {
             let mut state = ring.state.lock();
             state.ephemerals.clear();
-            let dropped = dead.len();
-            let freed = state.trim(&ring.retention, now, &mut dead);
-            self.retained.change(0, dead.len() - dropped);
-            self.charged.fetch_sub(freed, Ordering::Relaxed);
+            self.take_out(&mut dead, |dead| state.trim(&ring.retention, now, dead));
             if state.is_idle() && !state.is_backed() {
                 self.next_floor
                     .fetch_max(state.last_mark(), Ordering::AcqRel);
@@ -317,6 +315,14 @@ impl Log {
                 .lock()
                 .drop_stale(self.channels.load(Ordering::Relaxed));
         }
+    }
+
+    /// Counts what `remove` takes out of a ring, of which it returns the charge.
+    pub(crate) fn take_out(&self, dead: &mut Dead, remove: impl FnOnce(&mut Dead) -> u64) {
+        let before = dead.len();
+        let freed = remove(dead);
+        self.retained.change(0, dead.len() - before);
+        self.charged.fetch_sub(freed, Ordering::Relaxed);
     }
 
     fn forget(&self, ring: &Ring, state: &mut RingState) {

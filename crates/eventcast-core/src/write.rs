@@ -306,11 +306,11 @@ impl Log {
                         let charge = event.charge();
                         state.append(Arc::new(event));
                         self.charged.fetch_add(charge, Ordering::Relaxed);
+                        self.retained.change(1, 0);
                     }
                 }
             }
-            let freed = state.trim(&ring.retention, time, &mut dead);
-            self.charged.fetch_sub(freed, Ordering::Relaxed);
+            self.take_out(&mut dead, |dead| state.trim(&ring.retention, time, dead));
             sequencer.index(ring, &mut state);
             self.announce(&mut state, announcement);
             let waiting = &mut state.waiting;
@@ -339,10 +339,7 @@ impl Log {
                 .oldest()
                 .is_some_and(|event| event.sequence() == sequence)
             {
-                let dropped = dead.len();
-                let freed = state.pop(dead);
-                self.retained.change(0, dead.len() - dropped);
-                self.charged.fetch_sub(freed, Ordering::Relaxed);
+                self.take_out(dead, |dead| state.pop(dead));
             }
             sequencer.index(&ring, &mut state);
         }

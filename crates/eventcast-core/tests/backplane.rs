@@ -391,3 +391,37 @@ fn a_reader_slower_than_the_log_is_told_so() {
     let ended = drain(&mut disconnect);
     assert!(matches!(ended[..], [Delivery::End(End::Slow)]), "{ended:?}");
 }
+
+#[test]
+fn what_memory_holds_of_the_log_is_counted_whatever_removes_it() {
+    let log = MemoryLog::new();
+    let retention = Retention::new().with_count(5);
+    let config = HubConfig::new()
+        .with_max_bytes(4_000)
+        .with_retention(retention);
+    let here = node_with(&log, config);
+    let counted = |step: &str| {
+        let channels = here.hub.channels(None, 10);
+        let events: usize = channels.iter().map(|channel| channel.events).sum();
+        let bytes: u64 = channels.iter().map(|channel| channel.bytes).sum();
+        let stats = here.hub.stats();
+        let held = (stats.retained_events, stats.retained_bytes);
+        assert_eq!(held, (events, bytes), "{step}");
+        events
+    };
+    here.publish("a", "before anybody reads");
+    let _sessions = ["a", "b", "c", "d"].map(|name| here.open(&[name], Start::Live, None));
+    assert_eq!(counted("nothing since"), 0);
+    for n in 0..9 {
+        here.publish("a", &n.to_string());
+    }
+    assert_eq!(counted("by number"), 5);
+    for n in 0..15 {
+        here.publish(["b", "c", "d"][n % 3], "x");
+    }
+    assert!(counted("by the hub's bytes") < 20);
+    log.lose_records();
+    here.publish("a", "never given");
+    log.tell_skipped();
+    assert_eq!(counted("skipped"), 0);
+}

@@ -44,9 +44,7 @@ impl Log {
             state.complete(end);
         }
         if state.is_partial() {
-            let freed = state.make_whole(whole_from, &mut dead);
-            self.charged
-                .fetch_sub(freed, crate::sync::Ordering::Relaxed);
+            self.take_out(&mut dead, |dead| state.make_whole(whole_from, dead));
         }
         drop(state);
         Ok(())

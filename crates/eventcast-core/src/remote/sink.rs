@@ -152,8 +152,7 @@ impl Log {
         let first = sequencer.last() + 1;
         for ring in maps.iter().flat_map(|map| map.rings()) {
             let mut state = ring.state.lock();
-            let freed = state.trim_to(sequence, &mut dead);
-            self.charged.fetch_sub(freed, Ordering::Relaxed);
+            self.take_out(&mut dead, |dead| state.trim_to(sequence, dead));
             if let Some((last, first)) = lost {
                 state.forget_completion(last, first);
             }
