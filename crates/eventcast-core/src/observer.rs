@@ -53,7 +53,7 @@ use crate::name::ChannelName;
 /// ```
 pub trait Observer: Send + Sync + 'static {
     /// So many events of one channel are in the log, or were already: a publish that repeats an
-    /// idempotency key counts, too. Subscribers are being woken. `took` is the time from the call
+    /// idempotency key counts, too, and so does a channel's end. Subscribers are being woken. `took` is the time from the call
     /// until then, by [`Clock::elapsed`](crate::Clock::elapsed).
     fn published(&self, channel: &ChannelName, events: usize, took: Duration) {
         let _ = (channel, events, took);

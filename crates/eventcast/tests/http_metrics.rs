@@ -271,10 +271,12 @@ async fn a_log_outside_the_hub_shows_how_it_is() {
         log.stall();
     }
     log.recover();
+    hub.complete_async("news").await.unwrap();
     let seen = scrape(&server).await;
     assert_eq!(seen["eventcast_log_stalled"], 0.0);
     assert_eq!(seen["eventcast_log_stalls_total"], 1.0);
     assert_eq!(seen["eventcast_log_sequence"], log.last() as f64);
+    assert_eq!(seen["eventcast_published_events_total"], 2.0);
     for (reason, count) in [
         ("full", 2.0),
         ("unavailable", 1.0),

@@ -18,7 +18,6 @@ impl Log {
         channel: &ChannelName,
         events: impl IntoIterator<Item = Event>,
     ) -> Result<Vec<Position>, PublishError> {
-        let began = self.begin_publish();
         let deduplicates = remote.plane.capabilities().deduplicates.is_some();
         let mut bodies = Vec::new();
         let mut keys = Vec::new();
@@ -35,9 +34,7 @@ impl Log {
         if bodies.is_empty() {
             return Ok(Vec::new());
         }
-        let positions = self.append_bodies(remote, channel, bodies, keys).await?;
-        self.end_publish(&began, channel, positions.len());
-        Ok(positions)
+        self.append_bodies(remote, channel, bodies, keys).await
     }
 
     /// Ends a channel of the log outside.
@@ -73,6 +70,7 @@ impl Log {
         bodies: Vec<Body>,
         keys: Vec<Key>,
     ) -> Result<Vec<Position>, PublishError> {
+        let began = self.begin_publish();
         let expected = bodies.len();
         let size = bodies.iter().map(payload_len).max().unwrap_or(0);
         let append = Append {
@@ -112,9 +110,11 @@ impl Log {
                 source,
             }),
         };
-        if let Err(error) = &appended {
-            self.observers()
-                .for_each(|observer| observer.publish_failed(channel, error));
+        match &appended {
+            Ok(positions) => self.end_publish(&began, channel, positions.len()),
+            Err(error) => self
+                .observers()
+                .for_each(|observer| observer.publish_failed(channel, error)),
         }
         appended
     }
