@@ -129,20 +129,30 @@ pub(crate) fn ensure_pip_all(
     if python.is_file() && output(imports.args(["-c", &import])).is_ok() {
         return Ok(python);
     }
+    make_environment(workspace, options, &folder, packages)?;
+    Ok(python)
+}
+
+/// An environment with these packages and nothing else.
+fn make_environment(
+    workspace: &Workspace,
+    options: &Options,
+    folder: &Path,
+    packages: &[(&str, &str)],
+) -> Result {
     let system = ensure_python(workspace, options)?;
     run(workspace
         .command(system)
         .args(["-m", "venv", "--clear"])
-        .arg(&folder))?;
+        .arg(folder))?;
     let named = packages
         .iter()
         .map(|(name, version)| format!("{name}=={version}"));
     run(workspace
-        .command(&python)
+        .command(folder.join("bin/python"))
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--only-binary", ":all:"])
-        .args(named))?;
-    Ok(python)
+        .args(named))
 }
 
 /// A Python of the system that can make environments.
@@ -198,21 +208,10 @@ pub(crate) fn ensure_pip_program(
     program: &str,
 ) -> Result<PathBuf> {
     let folder = workspace.target(&format!("tools/{package}-{version}"));
-    let programs = folder.join("bin");
-    let path = programs.join(program);
-    if output(workspace.command(&path).arg("--version")).is_ok() {
-        return Ok(path);
+    let path = folder.join("bin").join(program);
+    if output(workspace.command(&path).arg("--version")).is_err() {
+        make_environment(workspace, options, &folder, &[(package, version)])?;
     }
-    let system = ensure_python(workspace, options)?;
-    run(workspace
-        .command(system)
-        .args(["-m", "venv", "--clear"])
-        .arg(&folder))?;
-    run(workspace
-        .command(programs.join("python"))
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
-        .arg(format!("{package}=={version}")))?;
     Ok(path)
 }
 
