@@ -40,9 +40,14 @@ enum Chore {
 }
 
 impl Remote {
-    /// Notes that a channel or a pattern may have nobody left.
+    /// Notes that a channel or a pattern may have nobody left. Past the bound it is not noted, as when
+    /// nobody drives: the log then gives more than is wanted.
     pub(crate) fn release(&self, interest: Interest) {
-        self.leave_chore(|chores| chores.unwanted.push(interest));
+        self.leave_chore(|chores| {
+            if chores.unwanted.len() < MAX_UNWANTED {
+                chores.unwanted.push(interest);
+            }
+        });
     }
 
     /// Leaves a message for the other nodes: the oldest goes when there are too many.
@@ -181,3 +186,4 @@ impl Drop for Releasing<'_> {
 }
 
 const MAX_OUTBOX: usize = 1024;
+const MAX_UNWANTED: usize = 10_000;
