@@ -1,15 +1,19 @@
 //! What is done for a log now and then, by drivers.
 
 use std::collections::{HashSet, VecDeque};
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Remote;
 use crate::log::Log;
 use crate::name::ChannelName;
+use crate::sync::Ordering;
+use crate::time::Clock;
 
 /// What the log is to be told, and who is to do it.
 #[derive(Debug, Default)]
@@ -60,8 +64,26 @@ impl Remote {
         });
     }
 
-    /// The oldest message that was left.
-    pub(super) fn take_post(&self) -> Option<Bytes> {
+    /// Sends the messages that were left, as long as the log takes them: the others will find out by
+    /// themselves what they are not told.
+    pub(super) async fn empty_outbox(&self, clock: &dyn Clock) {
+        let mut sent = pin!(async {
+            while !self.is_stalled()
+                && let Some(message) = self.take_post()
+                && self.plane.broadcast(message).await.is_ok()
+            {}
+        });
+        let began = clock.elapsed();
+        let is_late = |_| (clock.elapsed().saturating_sub(began) >= GOODBYES_FOR).then_some(());
+        let mut late = pin!(self.retry.until(is_late));
+        poll_fn(|cx| match sent.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => late.as_mut().poll(cx),
+        })
+        .await;
+    }
+
+    fn take_post(&self) -> Option<Bytes> {
         self.chores.lock().outbox.pop_front()
     }
 
@@ -130,7 +152,10 @@ impl Log {
         loop {
             let interest = {
                 let mut chores = remote.chores.lock();
-                if let Some(message) = chores.outbox.pop_front() {
+                // Who closes the hub sends the rest, and knows when it is sent.
+                if !remote.closed.load(Ordering::Acquire)
+                    && let Some(message) = chores.outbox.pop_front()
+                {
                     return Some(Chore::Send(message));
                 }
                 if std::mem::take(&mut chores.maintain) {
@@ -187,3 +212,5 @@ impl Drop for Releasing<'_> {
 
 const MAX_OUTBOX: usize = 1024;
 const MAX_UNWANTED: usize = 10_000;
+/// For so long a hub that closes sends what it has left for the others.
+const GOODBYES_FOR: Duration = Duration::from_secs(5);

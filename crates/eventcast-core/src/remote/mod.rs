@@ -267,17 +267,23 @@ impl Hub {
     /// Lets go of the log: what was acknowledged is durable after it. Publishing fails from now on,
     /// and sessions read what this hub's memory holds. Does nothing for a hub in memory.
     ///
+    /// Messages that wait for the other nodes are sent first, the last of them that this one ends.
+    /// That is given up once the log is stalled or takes one no more, and after five seconds by the
+    /// hub's clock, which the [drivers](Self::drivers) look at. What is left then is lost: ephemeral
+    /// events are, and this node's members are there for the others until its
+    /// [timeout](crate::PresenceConfig::with_node_timeout).
+    ///
     /// # Errors
     /// [`BackplaneError`] when something acknowledged may not be durable.
+    ///
+    /// # Cancel safety
+    /// Publishing fails after a dropped future too; the log is let go of by the next call.
     pub async fn close(&self) -> Result<(), BackplaneError> {
         match &self.log.remote {
             Some(remote) => {
                 remote.closed.store(true, Ordering::Release);
                 self.presence().close();
-                while let Some(message) = remote.take_post() {
-                    // The others will find out by themselves what they are not told.
-                    let _ = remote.plane.broadcast(message).await;
-                }
+                remote.empty_outbox(&*self.log.config.clock).await;
                 remote.plane.close().await
             }
             None => Ok(()),

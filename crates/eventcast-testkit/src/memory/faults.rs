@@ -82,6 +82,17 @@ impl MemoryLog {
         self.change(|state| state.held_records = false);
     }
 
+    /// Broadcasts are neither done nor refused until
+    /// [`release_messages`](Self::release_messages).
+    pub fn hold_messages(&self) {
+        self.change(|state| state.held_messages = true);
+    }
+
+    /// Broadcasts go on.
+    pub fn release_messages(&self) {
+        self.change(|state| state.held_messages = false);
+    }
+
     /// Records that are appended from now on are stored and never given to a sink, until
     /// [`tell_skipped`](Self::tell_skipped).
     pub fn lose_records(&self) {

@@ -36,6 +36,14 @@ impl MemoryNode {
         self.log.change(|state| state.recover(self.id));
     }
 
+    /// Whether the node was told that somebody here reads a channel.
+    #[must_use]
+    pub fn wants(&self, channel: &str) -> bool {
+        let state = self.log.lock();
+        let node = state.nodes.get(&self.id);
+        node.is_some_and(|node| node.wanted.iter().any(|name| name.as_str() == channel))
+    }
+
     /// The log.
     #[must_use]
     pub fn log(&self) -> &MemoryLog {
@@ -190,6 +198,8 @@ impl Backplane for MemoryNode {
     }
 
     async fn broadcast(&self, message: Bytes) -> Result<(), BackplaneError> {
+        let released = |state: &mut State| (!state.held_messages).then_some(());
+        self.log.until(released).await;
         self.log.change(|state| {
             if !self.reach(state)? {
                 return Err(BackplaneError::new("the log is stalled"));

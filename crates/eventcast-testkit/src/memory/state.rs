@@ -34,6 +34,7 @@ pub(super) struct State {
     pub(super) largest_page: usize,
     pub(super) held_answers: bool,
     pub(super) held_records: bool,
+    pub(super) held_messages: bool,
     /// Whether records are left out of sinks.
     pub(super) losing: bool,
     pub(super) wakers: Vec<Waker>,
@@ -94,6 +95,7 @@ impl State {
             largest_page: 0,
             held_answers: false,
             held_records: false,
+            held_messages: false,
             losing: false,
             wakers: Vec::new(),
             nodes_made: 0,
