@@ -317,6 +317,42 @@ fn an_unknown_outcome_names_the_key_that_makes_a_retry_safe() {
 }
 
 #[test]
+fn a_publish_whose_outcome_is_unknown_is_tried_again_at_another_node_and_stored_once() {
+    for (fault, is_stored) in [
+        (AppendFault::UnknownStored, true),
+        (AppendFault::UnknownLost, false),
+    ] {
+        let log = MemoryLog::new();
+        let (here, there) = (node(&log), node(&log));
+        let mut sessions = [&here, &there].map(|node| node.open(&["a"], Start::Live, None));
+        let publish = |node: &Node| {
+            let event = Event::text("once").with_idempotency_key("k").unwrap();
+            poll_once(node.hub.publish("a", event)).expect("ready")
+        };
+        log.fail_next(fault);
+        let failed = publish(&here);
+        assert!(
+            matches!(failed, Err(PublishError::OutcomeUnknown { .. })),
+            "{failed:?}"
+        );
+        assert_eq!(log.len(), usize::from(is_stored));
+        let first = log.last();
+        let id = publish(&there).unwrap();
+        assert!(!is_stored || id.sequence() == first);
+        // Who asks a third time, wherever, is told the same.
+        assert_eq!([&here, &there].map(publish), [Ok(id), Ok(id)]);
+        assert_eq!(log.len(), 1);
+        for session in &mut sessions {
+            let deliveries = drain(session);
+            let [Delivery::Event(event)] = &deliveries[..] else {
+                panic!("{deliveries:?}")
+            };
+            assert_eq!(event.id(), id);
+        }
+    }
+}
+
+#[test]
 fn a_fork_is_a_gap_for_those_who_were_past_it_alone() {
     let log = MemoryLog::new();
     let here = node(&log);

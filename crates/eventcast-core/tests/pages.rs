@@ -124,3 +124,70 @@ fn the_pages_of_a_join_are_bounded_together() {
     }
     assert_eq!(log.largest_page(), 3 * SIZE);
 }
+
+/// What pages hold one after the other, and whether each says that something was trimmed.
+fn pages(hub: &Hub, mut query: HistoryQuery) -> (Vec<Position>, Vec<bool>) {
+    let (mut ids, mut trimmed) = (Vec::new(), Vec::new());
+    loop {
+        let page = poll_once(hub.history_async("a", query)).unwrap().unwrap();
+        ids.extend(page.events.iter().map(|event| event.id()));
+        trimmed.push(page.trimmed);
+        match page.next {
+            Some(next) => query = query.from(next),
+            None => return (ids, trimmed),
+        }
+    }
+}
+
+#[test]
+fn history_is_the_same_at_every_node_whatever_its_memory_holds() {
+    let log = MemoryLog::new();
+    let here = hub(&log);
+    let mut published = Vec::new();
+    let mut publish_both = |count: usize| {
+        for _ in 0..count {
+            published.push(publish(&here, "a", 10));
+            publish(&here, "b", 10);
+        }
+        published.clone()
+    };
+    let trim_mark = publish_both(20)[9].sequence();
+    // It has the newest ones in its memory, and nothing else.
+    let there = hub(&log);
+    let mut session = poll_once(there.subscribe_async("a")).unwrap().unwrap();
+    let ids = publish_both(20);
+    log.trim_to(trim_mark);
+    assert_eq!(drain(&mut session).len(), 20);
+    assert_eq!(
+        there
+            .history("a", HistoryQuery::oldest_first())
+            .unwrap()
+            .events
+            .len(),
+        20
+    );
+    let reversed = |ids: &[Position]| ids.iter().rev().copied().collect::<Vec<_>>();
+    for hub in [&here, &there] {
+        let forwards = HistoryQuery::oldest_first().with_limit(7);
+        let backwards = HistoryQuery::newest_first().with_limit(7);
+        // From the beginning, in what is trimmed, just above it, in the cold and the hot part.
+        let (read, trimmed) = pages(hub, forwards);
+        assert_eq!(read, ids[10..]);
+        assert_eq!(trimmed, [true, false, false, false, false]);
+        for (from, is_trimmed) in [(4, true), (9, false), (15, false), (25, false)] {
+            let (read, trimmed) = pages(hub, forwards.from(ids[from]));
+            assert_eq!(read, ids[from.max(9) + 1..]);
+            assert_eq!(trimmed[0], is_trimmed, "after {from}");
+            assert!(!trimmed[1..].contains(&true));
+        }
+        assert!(pages(hub, forwards.from(ids[39])).0.is_empty());
+        let (read, trimmed) = pages(hub, backwards);
+        assert_eq!(read, reversed(&ids[10..]));
+        assert_eq!(trimmed, [false, false, false, false, true]);
+        for from in [30, 20, 12, 10, 4] {
+            let (read, trimmed) = pages(hub, backwards.from(ids[from]));
+            assert_eq!(read, reversed(&ids[10..from.max(10)]));
+            assert_eq!(trimmed.last(), Some(&true), "before {from}");
+        }
+    }
+}
