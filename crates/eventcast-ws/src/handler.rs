@@ -10,6 +10,8 @@ use crate::refusal::{ErrorCode, Refusal};
 /// # Contract
 /// - One request of a connection is handled at a time. While it is, events go on flowing and
 ///   nothing more is read from the client, so a handler bounds the time it takes.
+/// - Whether the client may subscribe is asked once more after the hub's log had to be waited for, which
+///   takes ten seconds at most; meanwhile other requests are handled.
 /// - A future is dropped when the connection ends first: whether it took effect is the handler's
 ///   to know.
 /// - `publish` returns an id only when the event is stored.

@@ -103,6 +103,68 @@ async fn a_page_is_read_from_a_log_outside() {
         .await;
 }
 
+/// A connection with the channel `a` of a hub on a log that gives no page, and one that publishes.
+async fn connect_without_pages() -> (MemoryLog, Hub, Peer, JoinHandle<WsEnd>) {
+    let log = MemoryLog::new();
+    let other = Hub::open(HubConfig::new(), log.node()).await.unwrap();
+    other.publish("b", Event::text("1")).await.unwrap();
+    let hub = Hub::open(HubConfig::new(), log.node()).await.unwrap();
+    let session = hub.subscribe_async("a").await.unwrap();
+    let handler = Arc::new(Publishing(other.clone()));
+    let (mut peer, end) = start_with(session, handler, WsConfig::new(), 1 << 20);
+    assert!(peer.text().await.starts_with(r#"{"type":"open""#));
+    log.hold_pages();
+    (log, other, peer, end)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_holds_nothing_up_and_is_not_waited_for_long() {
+    let (log, other, mut peer, _end) = connect_without_pages().await;
+    let began = Instant::now();
+    peer.request(r#"{"type":"subscribe","channels":["b"],"start":"earliest","ref":1}"#)
+        .await;
+    peer.request(r#"{"type":"ping","ref":2}"#).await;
+    peer.expect(&[r#"{"type":"pong","ref":2}"#]).await;
+    let id = other.publish("a", Event::text("x")).await.unwrap();
+    peer.expect(&[&format!(r#"{{"id":"{id}","channel":"a","data":"x"}}"#)])
+        .await;
+    peer.request(r#"{"type":"publish","channel":"c","data":1,"ref":3}"#)
+        .await;
+    let published = peer.text().await;
+    assert!(published.starts_with(r#"{"type":"published","ref":3"#));
+    assert_eq!(log.waiting_pages(), 1);
+    peer.expect(&[
+        r#"{"type":"error","ref":1,"code":"unavailable","message":"the log cannot be reached"}"#,
+    ])
+    .await;
+    assert_eq!(began.elapsed().as_secs(), 10);
+    assert_eq!(log.waiting_pages(), 0);
+    log.release_pages();
+    peer.request(r#"{"type":"subscribe","channels":["b"],"start":"last:1","ref":4}"#)
+        .await;
+    let subscribed = peer.text().await;
+    assert!(subscribed.starts_with(r#"{"type":"subscribed","ref":4,"channels":["a","b"]"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_about_channels_wait_for_those_that_are_joining() {
+    let (log, _other, mut peer, _end) = connect_without_pages().await;
+    peer.request(r#"{"type":"subscribe","channels":["b"],"start":"earliest","ref":1}"#)
+        .await;
+    peer.request(r#"{"type":"ping","ref":2}"#).await;
+    peer.request(r#"{"type":"unsubscribe","channels":["b"],"ref":3}"#)
+        .await;
+    // Nothing is read behind it.
+    peer.request(r#"{"type":"ping","ref":4}"#).await;
+    peer.expect(&[r#"{"type":"pong","ref":2}"#]).await;
+    log.release_pages();
+    let subscribed = peer.text().await;
+    assert!(subscribed.starts_with(r#"{"type":"subscribed","ref":1,"channels":["a","b"]"#));
+    let unsubscribed = peer.text().await;
+    assert!(unsubscribed.starts_with(r#"{"type":"unsubscribed","ref":3,"channels":["a"]"#));
+    peer.expect(&[r#"{"type":"pong","ref":4}"#]).await;
+}
+
 /// Allows every channel until it is told not to.
 #[derive(Default)]
 struct Revocable(AtomicBool);

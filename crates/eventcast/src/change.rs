@@ -235,7 +235,7 @@ fn names(channels: &[ChannelSelector]) -> Value {
 
 fn not_read() -> Problem {
     Problem::unavailable_because(
-        "the session's client does not read: ask again when it does",
+        "the session's client does not read, or the log does not answer: ask again later",
         READ_TIMEOUT.as_secs(),
     )
 }

@@ -128,7 +128,8 @@ impl Session {
     /// [`SubscribeError::PatternStart`].
     ///
     /// # Cancel safety
-    /// A dropped future has changed nothing.
+    /// A dropped future has changed nothing: who does not want to wait for as long as the log takes
+    /// drops it.
     pub fn prepare(
         &self,
         channels: Vec<ChannelSelector>,

@@ -51,6 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         };
         self.pending = None;
+        self.join = None;
         let deadline = self.timer.sleep(self.config.close_timeout());
         self.closing = Some(Closing {
             end,

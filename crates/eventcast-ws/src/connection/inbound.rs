@@ -7,18 +7,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use eventcast_core::{ChannelSelector, Joining, Payload, Position, Start, SubscriptionOptions};
+use eventcast_core::{ChannelSelector, Payload, Position};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
+use super::join::authorize;
 use super::state::{Connection, Exit};
 use crate::codec::{
     Action, Channels, Rejected, Reply, Request, RequestRef, Subscribe, decode, plain_frame,
 };
 use crate::config::Mode;
 use crate::end::CloseCode;
-use crate::handler::ClientHandler;
 use crate::refusal::Refusal;
 
 /// A request that its handler works on.
@@ -33,15 +33,19 @@ enum Outcome {
     Message(Result<Option<Payload>, Refusal>),
     Published(Result<Position, Refusal>),
     Refreshed(Result<(), Refusal>),
-    Subscribe(Result<(Subscribe, Joining), Refusal>),
+    Subscribe(Result<Subscribe, Refusal>),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Reads and answers what there is, unless a handler is at work or too much waits to be
-    /// written. Returns how much was done.
+    /// Reads and answers what there is, unless a handler is at work, a request waits for another, or
+    /// too much waits to be written. Returns how much was done.
     pub(super) fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Result<usize, Exit> {
         let mut done = 0;
-        while done < READS && self.poll_pending(cx)? {
+        while done < READS {
+            let reads = self.poll_join(cx);
+            if !(self.poll_pending(cx)? && reads) {
+                return Ok(done);
+            }
             if self.is_full() || self.is_silent(cx) {
                 return Ok(done);
             }
@@ -71,7 +75,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Outcome::Answered(Ok(payload)) => Reply::Answer(payload),
             Outcome::Published(Ok(id)) => Reply::Published(id),
             Outcome::Refreshed(Ok(())) => Reply::Refreshed,
-            Outcome::Subscribe(Ok((request, joining))) => self.subscribe(request, joining),
+            Outcome::Subscribe(Ok(request)) => {
+                self.begin_join(reference, request);
+                self.poll_join(cx);
+                return Ok(true);
+            }
             Outcome::Answered(Err(refusal))
             | Outcome::Published(Err(refusal))
             | Outcome::Refreshed(Err(refusal))
@@ -146,7 +154,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
-    fn act(&mut self, Request { reference, action }: Request) {
+    pub(super) fn act(&mut self, request: Request) {
+        let Some(Request { reference, action }) = self.behind_join(request) else {
+            return;
+        };
         let handler = Arc::clone(&self.handler);
         let outcome: Pin<Box<dyn Future<Output = Outcome> + Send>> = match action {
             Action::Ping => return self.reply(&Reply::Pong, reference.as_ref()),
@@ -171,62 +182,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Box::pin(async move { Outcome::Answered(handler.request(&name, payload).await) })
             }
             Action::Subscribe(request) => {
-                let joining = self
-                    .session
-                    .prepare(request.channels.clone(), request.start);
-                Box::pin(async move {
-                    let authorized = async {
-                        let mut request = authorize(&*handler, request).await?;
-                        let joining = joining.await?;
-                        if request.start != Start::Live {
-                            // It may have been taken back while the log was asked.
-                            request = authorize(&*handler, request).await?;
-                        }
-                        Ok((request, joining))
-                    };
-                    Outcome::Subscribe(authorized.await)
-                })
+                Box::pin(async move { Outcome::Subscribe(authorize(&*handler, request).await) })
             }
         };
         self.pending = Some(PendingReply { reference, outcome });
-    }
-
-    fn subscribe(&mut self, request: Subscribe, joining: Joining) -> Reply {
-        let Subscribe {
-            channels,
-            start,
-            slow,
-            presence,
-            state,
-        } = request;
-        let entered = match presence {
-            Some(true) => self.handler.enter(&channels, state).map(|()| true),
-            Some(false) => Ok(false),
-            None => self.handler.may_enter(&channels),
-        };
-        let told = match entered {
-            Ok(told) => told,
-            Err(refusal) => return Reply::Error(refusal),
-        };
-        let options = SubscriptionOptions::new()
-            .with_slow(slow)
-            .with_presence(told);
-        match self.session.join(joining, &options) {
-            Ok(joined) => {
-                let pages = channels.into_iter().zip(joined.history);
-                Reply::Subscribed(Channels {
-                    channels: self.session.channels(),
-                    position: joined.position,
-                    history: pages.filter(|_| start != Start::Live).collect(),
-                })
-            }
-            Err(error) => {
-                let carried = self.session.channels();
-                let missing = channels.into_iter().filter(|c| !carried.contains(c));
-                self.handler.leave(&missing.collect::<Vec<_>>());
-                Reply::Error(error.into())
-            }
-        }
     }
 
     fn unsubscribe(&mut self, channels: &[ChannelSelector]) -> Reply {
@@ -241,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         })
     }
 
-    fn reply(&mut self, reply: &Reply, reference: Option<&RequestRef>) {
+    pub(super) fn reply(&mut self, reply: &Reply, reference: Option<&RequestRef>) {
         if let Reply::Error(refusal) = reply {
             self.handler.refused(refusal.code());
         }
@@ -254,26 +213,6 @@ impl fmt::Debug for PendingReply {
         f.debug_struct("PendingReply")
             .field("reference", &self.reference)
             .finish_non_exhaustive()
-    }
-}
-
-/// All channels are looked at, so that the client is told of each that it may not have.
-async fn authorize(handler: &dyn ClientHandler, request: Subscribe) -> Result<Subscribe, Refusal> {
-    let mut refused = Vec::new();
-    let mut first = None;
-    for channel in &request.channels {
-        let allowed = match channel {
-            ChannelSelector::Channel(name) => handler.authorize_subscribe(name).await,
-            ChannelSelector::Pattern(pattern) => handler.authorize_pattern(pattern).await,
-        };
-        if let Err(refusal) = allowed {
-            refused.push(channel.clone());
-            first.get_or_insert(refusal);
-        }
-    }
-    match first {
-        Some(refusal) => Err(refusal.with_channels(refused)),
-        None => Ok(request),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod closing;
 mod inbound;
+mod join;
 mod outbound;
 mod queue;
 mod state;

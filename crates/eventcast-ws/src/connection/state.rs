@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{
 
 use super::closing::Closing;
 use super::inbound::PendingReply;
+use super::join::PendingJoin;
 use super::outbound::Delivered;
 use super::queue::OutQueue;
 use super::watch::{Beat, Pulse, Stall};
@@ -49,6 +50,7 @@ where
         queue: OutQueue::default(),
         read_all: false,
         pending: None,
+        join: None,
         pulse: Pulse::new(&*timer, &config),
         timer,
         stall: Stall::default(),
@@ -82,6 +84,8 @@ pub struct Connection<S> {
     pub(super) read_all: bool,
     /// The request that is being handled.
     pub(super) pending: Option<PendingReply>,
+    /// The subscription that waits for the log.
+    pub(super) join: Option<Box<PendingJoin>>,
     pub(super) timer: Arc<dyn Timer>,
     pulse: Pulse,
     stall: Stall,
@@ -168,7 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_pulse(&mut self, cx: &mut Context<'_>) -> Result<(), Exit> {
         // A client that is not read, or has not been given the ping yet, is not silent.
-        let answerable = self.pending.is_none() && self.queue.is_empty();
+        let holds_request = self.join.as_ref().is_some_and(|join| join.holds_request());
+        let reads = self.pending.is_none() && !holds_request;
+        let answerable = reads && self.queue.is_empty();
         loop {
             let beat =
                 self.pulse
