@@ -18,10 +18,12 @@ use crate::refusal::Refusal;
 /// A subscription whose channels the log is asked about.
 pub(super) struct PendingJoin {
     reference: Option<RequestRef>,
-    outcome: Pin<Box<dyn Future<Output = Result<(Subscribe, Joining), Refusal>> + Send>>,
+    outcome: Pin<Box<dyn Future<Output = Prepared> + Send>>,
     /// The next request about the session's channels: it has to wait.
     held: Option<Request>,
 }
+
+type Prepared = Result<(Subscribe, Joining), Refusal>;
 
 impl PendingJoin {
     pub(super) fn holds_request(&self) -> bool {
@@ -133,7 +135,7 @@ async fn prepare(
     timer: Arc<dyn Timer>,
     request: Subscribe,
     joining: impl Future<Output = Result<Joining, SubscribeError>>,
-) -> Result<(Subscribe, Joining), Refusal> {
+) -> Prepared {
     let mut joining = pin!(joining);
     let mut late = None;
     let joining = poll_fn(|cx| match joining.as_mut().poll(cx) {
