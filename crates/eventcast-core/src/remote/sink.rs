@@ -165,7 +165,6 @@ impl Log {
             let mut announce = |signal: &Arc<Signal>| wakers.extend(signal.announce_many());
             shard.patterns.for_each(&mut announce);
         }
-        self.retained.change(0, dead.len());
         if let (Some(_), Some(remote)) = (lost, &self.remote) {
             remote.tell_fork();
         }
