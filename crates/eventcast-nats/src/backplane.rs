@@ -154,6 +154,10 @@ impl Backplane for NatsBackplane {
     }
 
     async fn close(&self) -> Result<(), BackplaneError> {
+        // Messages may still be in the client, which is dropped: the server has them once it answers.
+        if let Some(link) = self.shared.current() {
+            let _ = link.floor().await;
+        }
         self.shared.closed.send_replace(true);
         if let Some(feed) = self.feed.lock().await.take() {
             let _ = feed.await;
