@@ -65,7 +65,7 @@ async fn run(options: Options) -> Result<(), String> {
     };
     println!(
         "log    fault                       acknowledged      /s  deliveries  retries   cuts  \
-         publishing  everybody  lost doubled disordered"
+         publishing  everybody  stalled recovered  lost doubled disordered misled"
     );
     let mut is_clean = true;
     for kind in &options.logs {
@@ -88,7 +88,7 @@ async fn run(options: Options) -> Result<(), String> {
             let found = findings.map_err(|error| format!("{kind}, {}: {error}", fault.name()))?;
             println!(
                 "{kind:<5}  {:<26}  {:>12}  {:>6.0}  {:>10}  {:>7}  {:>5}  {:>8.2} s  {:>7.2} s  \
-                 {:>4} {:>7} {:>10}",
+                 {:>7} {:>9}  {:>4} {:>7} {:>10} {:>6}",
                 fault.name(),
                 found.acknowledged,
                 found.per_second,
@@ -97,9 +97,12 @@ async fn run(options: Options) -> Result<(), String> {
                 found.cuts,
                 found.publishing.as_secs_f64(),
                 found.everybody.as_secs_f64(),
+                found.stalled,
+                found.recovered,
                 found.lost,
                 found.doubled,
                 found.disordered,
+                found.misled,
             );
             if !found.is_clean() {
                 is_clean = false;
@@ -109,10 +112,13 @@ async fn run(options: Options) -> Result<(), String> {
     }
     match is_clean {
         true => {
-            println!("outage: lost=0 doubled=0 disordered=0 gaps=0");
+            println!("outage: lost=0 doubled=0 disordered=0 gaps=0 misled=0");
             Ok(())
         }
-        false => Err("what was acknowledged is not what everybody was given".to_owned()),
+        false => Err(
+            "what was acknowledged, or became of the log, is not what everybody was told"
+                .to_owned(),
+        ),
     }
 }
 

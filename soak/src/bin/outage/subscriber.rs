@@ -19,10 +19,17 @@ pub(crate) struct Log {
     pub(crate) channel: usize,
     /// Sequences, and the numbers of what was published.
     pub(crate) events: Vec<(u64, u64)>,
-    /// Of gaps that were told.
-    pub(crate) gaps: u64,
-    /// How often it was cut.
-    pub(crate) cuts: u64,
+    /// What it was told beside events.
+    pub(crate) told: Vec<Told>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// By the connection's end.
+    Cut,
+    Gap,
+    Recovered,
+    Stalled,
 }
 
 /// Reads until told to stop, and until it has what was acknowledged then.
@@ -43,7 +50,7 @@ pub(crate) async fn read(shared: Arc<Shared>, number: usize) -> Result<Log, Stri
         if let Ended::All = ended {
             return Ok(log);
         }
-        log.cuts += 1;
+        log.told.push(Told::Cut);
         hub += 1;
         sleep(PAUSE).await;
     }
@@ -102,7 +109,12 @@ async fn connection(
                     log.events.push((sequence, event));
                     reached.store(sequence, Ordering::Release);
                 }
-                (Seen::Gap { .. }, _) => log.gaps += 1,
+                (Seen::Event(event), None) => match event.name.as_deref() {
+                    Some("eventcast.stalled") => log.told.push(Told::Stalled),
+                    Some("eventcast.recovered") => log.told.push(Told::Recovered),
+                    other => return Err(format!("an event {other:?} without an id")),
+                },
+                (Seen::Gap { .. }, _) => log.told.push(Told::Gap),
                 _ => {}
             }
         }

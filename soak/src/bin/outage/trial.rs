@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::publisher::publish;
 use crate::server::{Kind, Server};
 use crate::shared::Shared;
-use crate::subscriber::{Log, read};
+use crate::subscriber::{Log, Told, read};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -40,6 +40,16 @@ impl Fault {
     /// Whether it can come to such a log: one on fjall has no server, and one hub.
     pub(crate) fn comes_to(self, kind: Kind) -> bool {
         kind != Kind::Fjall || matches!(self, Self::KillOnlyHub | Self::FullDisk)
+    }
+
+    /// Whether whoever is connected is told that the log is away: always, or never.
+    fn stalls(self, kind: Kind) -> bool {
+        match self {
+            Self::KillServer | Self::StopServer => true,
+            Self::KillHub | Self::KillOnlyHub => false,
+            // One on fjall refuses before there is no room, and can be read all the time.
+            Self::FullDisk => kind != Kind::Fjall,
+        }
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -70,20 +80,25 @@ pub(crate) struct Findings {
     pub(crate) per_second: f64,
     pub(crate) deliveries: usize,
     pub(crate) retries: u64,
-    pub(crate) cuts: u64,
+    pub(crate) cuts: usize,
     pub(crate) publishing: Duration,
     pub(crate) everybody: Duration,
     pub(crate) lost: usize,
     pub(crate) doubled: usize,
     pub(crate) disordered: usize,
     pub(crate) foreign: usize,
-    pub(crate) gaps: u64,
+    pub(crate) gaps: usize,
+    /// Subscribers who were told that the log is stalled, and that it has recovered.
+    pub(crate) stalled: usize,
+    pub(crate) recovered: usize,
+    /// Subscribers who were told of one without the other, or were told what was not so, or nothing.
+    pub(crate) misled: usize,
 }
 
 impl Findings {
     pub(crate) fn is_clean(&self) -> bool {
         let bad = self.lost + self.doubled + self.disordered + self.foreign;
-        bad == 0 && self.gaps == 0
+        bad + self.gaps + self.misled == 0
     }
 }
 
@@ -134,6 +149,7 @@ impl Trial<'_> {
         while let Some(ended) = subscribers.join_next().await {
             let log = ended.map_err(|error| error.to_string())??;
             compare(&mut findings, &log, &acknowledged[log.channel]);
+            judge(&mut findings, &log.told, self.fault.stalls(self.kind));
         }
         for hub in hubs {
             hub.kill().await;
@@ -188,8 +204,6 @@ impl Trial<'_> {
 /// What a subscriber was given, beside what its channel was acknowledged.
 fn compare(findings: &mut Findings, log: &Log, acknowledged: &BTreeMap<u64, u64>) {
     findings.deliveries += log.events.len();
-    findings.cuts += log.cuts;
-    findings.gaps += log.gaps;
     let ordered = log.events.windows(2).filter(|pair| pair[0].0 < pair[1].0);
     findings.disordered += log.events.len().saturating_sub(1) - ordered.count();
     let seen: BTreeSet<(u64, u64)> = log.events.iter().copied().collect();
@@ -199,6 +213,28 @@ fn compare(findings: &mut Findings, log: &Log, acknowledged: &BTreeMap<u64, u64>
     findings.lost += acknowledged.len() - acknowledged.iter().filter(is_given).count();
     let is_known = |(sequence, event): &&(u64, u64)| acknowledged.get(sequence) == Some(event);
     findings.foreign += seen.len() - seen.iter().filter(is_known).count();
+}
+
+/// What a subscriber was told of the log, and whether it was to be told.
+fn judge(findings: &mut Findings, told: &[Told], stalls: bool) {
+    let times = |what| told.iter().filter(|told| **told == what).count();
+    findings.cuts += times(Told::Cut);
+    findings.gaps += times(Told::Gap);
+    let stalled = times(Told::Stalled) > 0;
+    findings.stalled += usize::from(stalled);
+    findings.recovered += usize::from(times(Told::Recovered) > 0);
+    // Each connection begins with a log that is there, and the last ends with one.
+    let mut is_away = false;
+    let mut is_odd = false;
+    for told in told {
+        match told {
+            Told::Cut => is_away = false,
+            Told::Gap => {}
+            Told::Recovered => is_odd |= !std::mem::replace(&mut is_away, false),
+            Told::Stalled => is_odd |= std::mem::replace(&mut is_away, true),
+        }
+    }
+    findings.misled += usize::from(is_odd || is_away || stalled != stalls);
 }
 
 const SUBSCRIBERS: usize = 500;
@@ -236,6 +272,25 @@ mod tests {
             [lost, doubled, disordered, foreign] == [0; 4]
         );
         [lost, doubled, disordered, foreign]
+    }
+
+    #[test]
+    fn what_is_told_of_the_log_is_in_order_and_so() {
+        use Told::{Cut, Recovered, Stalled};
+        let misled = |told: &[Told], stalls| {
+            let mut findings = Findings::default();
+            judge(&mut findings, told, stalls);
+            findings.misled
+        };
+        assert_eq!(misled(&[], false), 0);
+        assert_eq!(misled(&[Stalled, Recovered], true), 0);
+        assert_eq!(misled(&[Stalled, Cut, Stalled, Recovered], true), 0);
+        assert_eq!(misled(&[], true), 1);
+        assert_eq!(misled(&[Stalled, Recovered], false), 1);
+        assert_eq!(misled(&[Stalled], true), 1);
+        assert_eq!(misled(&[Recovered, Stalled], true), 1);
+        assert_eq!(misled(&[Stalled, Stalled, Recovered], true), 1);
+        assert_eq!(misled(&[Stalled, Recovered, Recovered], true), 1);
     }
 
     #[test]

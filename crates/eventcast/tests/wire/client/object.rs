@@ -67,8 +67,13 @@ impl<'a> Object<'a> {
             Some("end") => Seen::End {
                 reason: reason.ok_or("an end without a reason")?,
             },
-            // A change is checked where it was asked for, and an outage by what comes after it.
-            Some("subscribed" | "unsubscribed" | "stalled" | "recovered") => Seen::Heartbeat,
+            // A change is checked where it was asked for.
+            Some("subscribed" | "unsubscribed") => Seen::Heartbeat,
+            // As over SSE, where they are events of a name of ours.
+            Some(told @ ("stalled" | "recovered")) => Seen::Event(SeenEvent {
+                name: Some(format!("eventcast.{told}")),
+                ..SeenEvent::default()
+            }),
             Some(other) => return Err(format!("an object of type {other}")),
         })
     }
