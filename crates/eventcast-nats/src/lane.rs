@@ -17,6 +17,7 @@ use crate::chain::FACTOR;
 use crate::link::Link;
 use crate::message::{Before, HEADER, Stored, encode};
 use crate::publish::{Refused, publish};
+use crate::scan::Batch;
 use crate::shared::Shared;
 
 /// How many keys of one channel are remembered; the server knows those of single events anyway.
@@ -349,7 +350,7 @@ impl Keys {
         let start = SystemTime::UNIX_EPOCH + now.saturating_sub(link.window);
         let start_time = start.into();
         let start = DeliverPolicy::ByStartTime { start_time };
-        link.scan(subject, start, false, |message| {
+        link.scan(subject, start, Batch::WHOLE, |message| {
             let stored = link.stored(message)?;
             if stored.sequence > last {
                 return Ok(ControlFlow::Break(()));

@@ -11,6 +11,7 @@ mod link;
 mod message;
 mod publish;
 mod read;
+mod scan;
 mod shared;
 mod subject;
 

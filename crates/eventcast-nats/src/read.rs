@@ -1,27 +1,22 @@
 //! Reads of what is stored: single messages, pages, lists of channels.
 
 use std::collections::{HashSet, VecDeque};
-use std::ops::ControlFlow;
-use std::time::Duration;
+use std::ops::{ControlFlow, Range};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::{Message, jetstream};
 use eventcast_core::{
     BackplaneError, Body, ChannelFacts, ChannelName, Page, PageQuery, Record, Timestamp,
 };
-use futures_util::StreamExt as _;
-use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::message::Stored;
+use crate::scan::Batch;
 
-/// How many messages are asked for at once.
-const BATCH: usize = 500;
-
-/// How long the next message of a batch may take.
-const PAUSE: Duration = Duration::from_secs(1);
+/// With this header messages come without payload.
+const SIZE: &str = "Nats-Msg-Size";
 
 impl Link {
     pub(crate) async fn first_of(
@@ -105,23 +100,20 @@ impl Link {
         let limit = query.limit.max(1);
         let from = self.chain.message_after(query.after);
         let to = self.chain.message_after(query.until);
-        let mut records;
-        let mut complete;
-        if query.backwards {
+        let (records, complete) = if query.backwards {
             let mut width = limit as u64 * 2;
             loop {
                 let start = from.max(to.saturating_sub(width));
-                (records, complete) = self.tail(&subject, start, query, limit).await?;
-                let is_full = !complete || records.len() >= limit;
-                complete &= start == from;
-                if is_full || start == from {
-                    break;
+                let newest = self.newest(&subject, start..to, query, limit).await?;
+                if newest.is_cut || start == from {
+                    let (records, complete) = self.tail(&subject, &newest, query, limit).await?;
+                    break (records, complete && !newest.is_cut);
                 }
                 width = width.saturating_mul(16);
             }
         } else {
-            (records, complete) = self.head(&subject, from, query, limit).await?;
-        }
+            self.head(&subject, from, query, limit).await?
+        };
         // After the page: what was trimmed while it was read is below the mark.
         let (trim_mark, _) = self.trimmed(&subject).await?;
         Ok(Page {
@@ -141,7 +133,8 @@ impl Link {
         let mut records = Vec::new();
         let mut room = query.bytes.max(1);
         let mut complete = true;
-        self.scan(subject, from_sequence(from), false, |message| {
+        let batch = Batch::up_to(limit, query.bytes);
+        self.scan(subject, from_sequence(from), batch, |message| {
             for record in self.stored(message)?.records(&self.chain) {
                 let sequence = record.position.sequence();
                 if sequence > query.until {
@@ -156,16 +149,62 @@ impl Link {
                     records.push(record);
                 }
             }
+            if records.len() == limit || room == 0 {
+                // What follows is not fetched to find out whether it is wanted.
+                complete = message.info().is_ok_and(|info| info.pending == 0);
+                return Ok(ControlFlow::Break(()));
+            }
             Ok(ControlFlow::Continue(()))
         })
         .await?;
         Ok((records, complete))
     }
 
+    /// Which of a channel's messages a page from the newest back needs, by their sizes alone: so many
+    /// before the end of the range, which itself may hold some of it.
+    async fn newest(
+        &self,
+        subject: &str,
+        range: Range<u64>,
+        query: PageQuery,
+        limit: usize,
+    ) -> Result<Newest, BackplaneError> {
+        let mut sizes: VecDeque<(u64, usize)> = VecDeque::new();
+        let mut newer = 0;
+        let mut is_cut = false;
+        let start = from_sequence(range.start);
+        self.scan(subject, start, Batch::HEADERS, |message| {
+            let sequence = message.info().map_or(0, |info| info.stream_sequence);
+            if sequence >= range.end {
+                return Ok(ControlFlow::Break(()));
+            }
+            let headers = message.headers.as_ref();
+            let size = headers.and_then(|h| h.get(SIZE)?.as_str().parse().ok());
+            newer += if sizes.is_empty() {
+                0
+            } else {
+                size.unwrap_or(0)
+            };
+            sizes.push_back((sequence, size.unwrap_or(0)));
+            while sizes.len() > limit || newer >= query.bytes.max(1) {
+                sizes.pop_front();
+                newer -= sizes.front().map_or(0, |(_, size)| *size);
+                is_cut = true;
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        Ok(Newest {
+            first: sizes.front().map_or(range.end, |(first, _)| *first),
+            count: sizes.len() + 1,
+            is_cut,
+        })
+    }
+
     async fn tail(
         &self,
         subject: &str,
-        from: u64,
+        newest: &Newest,
         query: PageQuery,
         limit: usize,
     ) -> Result<(Vec<Record>, bool), BackplaneError> {
@@ -173,7 +212,8 @@ impl Link {
         // Of all but the oldest, which may be larger than there is room for.
         let mut newer = 0;
         let mut complete = true;
-        self.scan(subject, from_sequence(from), false, |message| {
+        let batch = Batch::up_to(newest.count, query.bytes);
+        self.scan(subject, from_sequence(newest.first), batch, |message| {
             for record in self.stored(message)?.records(&self.chain) {
                 let sequence = record.position.sequence();
                 if sequence > query.until {
@@ -217,20 +257,25 @@ impl Link {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        self.scan(&self.subjects.starting(prefix), start, true, |message| {
-            let sequence = message.info().map_or(0, |info| info.stream_sequence);
-            if sequence >= from
-                && let Some(name) = self.subjects.name(&message.subject)
-                && name.as_str().starts_with(prefix)
-            {
-                names.insert(name);
-            }
-            Ok(if names.len() == limit {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
-        })
+        self.scan(
+            &self.subjects.starting(prefix),
+            start,
+            Batch::HEADERS,
+            |message| {
+                let sequence = message.info().map_or(0, |info| info.stream_sequence);
+                if sequence >= from
+                    && let Some(name) = self.subjects.name(&message.subject)
+                    && name.as_str().starts_with(prefix)
+                {
+                    names.insert(name);
+                }
+                Ok(if names.len() == limit {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            },
+        )
         .await?;
         Ok(names.into_iter().collect())
     }
@@ -250,56 +295,16 @@ impl Link {
         let (headers, payload) = (headers.as_ref(), payload.clone());
         Stored::read(&self.subjects, subject, sequence, headers, nanos, payload)
     }
+}
 
-    /// Hands over every message that there is now, until told to stop.
-    pub(crate) async fn scan(
-        &self,
-        filter: &str,
-        start: DeliverPolicy,
-        headers_only: bool,
-        mut each: impl FnMut(&jetstream::Message) -> Result<ControlFlow<()>, BackplaneError> + Send,
-    ) -> Result<(), BackplaneError> {
-        let failed =
-            |error: async_nats::Error| BackplaneError::because("the stream was not read", error);
-        let config = pull::Config {
-            deliver_policy: start,
-            ack_policy: AckPolicy::None,
-            filter_subject: filter.to_owned(),
-            headers_only,
-            memory_storage: true,
-            num_replicas: 1,
-            inactive_threshold: Duration::from_secs(10),
-            ..pull::Config::default()
-        };
-        let made = self.jetstream.create_consumer_on_stream(config, &self.name);
-        let consumer = made.await.map_err(|error| failed(error.into()))?;
-        let mut pending = consumer.cached_info().num_pending;
-        'all: while pending > 0 {
-            let count = BATCH.min(usize::try_from(pending).unwrap_or(BATCH));
-            let batch = consumer.fetch().max_messages(count).messages();
-            let mut batch = batch.await.map_err(|error| failed(error.into()))?;
-            let mut read = 0;
-            // A server may not say that what was pending is trimmed: so the wait has a bound.
-            while let Ok(Some(message)) = timeout(PAUSE, batch.next()).await {
-                let message = message.map_err(failed)?;
-                read += 1;
-                pending = message.info().map_or(0, |info| info.pending);
-                if each(&message)?.is_break() {
-                    break 'all;
-                }
-            }
-            if read == 0 {
-                return Err(BackplaneError::new("the stream was not read to its end"));
-            }
-        }
-        // It goes by itself in ten seconds: nobody has to wait for this.
-        let name = consumer.cached_info().name.clone();
-        let (jetstream, stream) = (self.jetstream.clone(), self.name.clone());
-        tokio::spawn(async move {
-            let _ = jetstream.delete_consumer_from_stream(&name, &stream).await;
-        });
-        Ok(())
-    }
+/// Where a page from the newest back begins.
+#[derive(Debug)]
+struct Newest {
+    first: u64,
+    /// How many messages there are from there on.
+    count: usize,
+    /// Whether there are others before it.
+    is_cut: bool,
 }
 
 fn from_sequence(sequence: u64) -> DeliverPolicy {

@@ -1,11 +1,16 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use eventcast_core::{
     AppendError, Backplane, Body, ChannelFacts, Durability, Outcome, PageQuery, ReplayStore,
 };
-use eventcast_nats::StreamLimits;
+use eventcast_nats::{NatsConfig, StreamLimits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::Server;
+use crate::sink::Seen;
 use crate::{Node, append, channel, config, keyed, node, text};
 
 const ALL: PageQuery = PageQuery {
@@ -234,6 +239,61 @@ async fn age_takes_whole_channels_and_is_told() {
     let page = node.log.page(&channel("c"), ALL).await.unwrap();
     assert_eq!(page.trim_mark, given);
     assert_eq!(page.records[0].position.sequence(), next);
+}
+
+/// Forwards what one client sends, and counts what it is sent.
+async fn counted(server: &Server) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let address = server.url().replace("nats://", "");
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let server = TcpStream::connect(address).await.unwrap();
+        let ((mut asked, mut told), (mut answers, mut asks)) =
+            (client.into_split(), server.into_split());
+        tokio::spawn(async move { tokio::io::copy(&mut asked, &mut asks).await });
+        let mut bytes = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = answers.read(&mut bytes).await {
+            counter.fetch_add(read, Ordering::Relaxed);
+            told.write_all(&bytes[..read]).await.unwrap();
+        }
+    });
+    (url, count)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_fetches_little_more_than_its_bytes() {
+    const SIZE: usize = 50_000;
+    let server = Server::start();
+    let (url, count) = counted(&server).await;
+    let node = node(NatsConfig::new([url], "test").with_synced_server()).await;
+    for _ in 0..60 {
+        node.publish("c", &"x".repeat(SIZE)).await;
+    }
+    let all = |seen: &Seen| seen.records.len() == 60;
+    node.sink.until("what was published", all).await;
+    for backwards in [false, true] {
+        for (bytes, records) in [
+            (1, 1),
+            (3 * SIZE, 3),
+            (3 * SIZE + 1_000, 4),
+            (10 * SIZE, 10),
+        ] {
+            let query = PageQuery {
+                bytes,
+                backwards,
+                ..ALL
+            };
+            let before = count.load(Ordering::Relaxed);
+            let (sequences, complete) = sequences(&node, "c", query).await;
+            let fetched = count.load(Ordering::Relaxed) - before;
+            assert_eq!((sequences.len(), complete), (records, false));
+            assert!(fetched >= records * SIZE);
+            assert!(fetched < (records + 2) * SIZE, "{query:?}: {fetched}");
+        }
+    }
 }
 
 #[tokio::test]
