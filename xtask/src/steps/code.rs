@@ -1,5 +1,9 @@
 //! Steps that are cargo's own commands.
 
+#[path = "../../../crates/eventcast-nats/tests/nats/program.rs"]
+#[allow(dead_code, reason = "nobody is started here")]
+mod nats;
+
 use crate::failure::{Failure, Result};
 use crate::steps::Options;
 use crate::tools;
@@ -28,6 +32,12 @@ pub(super) fn clippy(workspace: &Workspace, _: &Options) -> Result {
 
 pub(super) fn tests(workspace: &Workspace, options: &Options) -> Result {
     ensure_log_servers(workspace, options)?;
+    if !nats::nats_syncs() {
+        println!(
+            "not run: NATS that syncs each message, for this nats-server is older than 2.10 \
+             (NATS_SERVER=PATH takes another)"
+        );
+    }
     run(&mut workspace.cargo(&["test", "--workspace", "--all-features"]))
 }
 

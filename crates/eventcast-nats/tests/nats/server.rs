@@ -1,9 +1,15 @@
 //! A nats-server of our own: on a free port, with its own folder, gone with the test.
 
+#[path = "program.rs"]
+mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+pub(crate) use program::nats_syncs;
+use program::{bound_to_us, nats_server};
 
 pub(crate) struct Server {
     folder: PathBuf,
@@ -44,8 +50,7 @@ impl Server {
 
     /// Starts it: on the same port as before, if it ran before.
     pub(crate) fn run(&mut self) {
-        let program = program();
-        let sync = if has_sync(&program) {
+        let sync = if nats_syncs() {
             "sync_interval: always,"
         } else {
             ""
@@ -64,7 +69,7 @@ impl Server {
         let config = self.folder.join("server.conf");
         std::fs::write(&config, text).expect("the server's configuration");
         let log = std::fs::File::create(self.folder.join("log")).expect("the server's log");
-        let child = command(&program)
+        let child = bound_to_us(nats_server())
             .arg("-c")
             .arg(&config)
             .arg("--ports_file_dir")
@@ -176,39 +181,4 @@ fn port_of(ports: &str) -> Option<u16> {
     let digits = address.split(':').nth(1)?;
     let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
-}
-
-/// One that ends with the test's thread, even if that is killed, where util-linux is there.
-fn command(program: &Path) -> Command {
-    let setpriv = Path::new("/usr/bin/setpriv");
-    if !setpriv.is_file() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL"]).arg(program);
-    command
-}
-
-/// `NATS_SERVER`, or where the package puts it.
-fn program() -> PathBuf {
-    if let Some(named) = std::env::var_os("NATS_SERVER") {
-        return named.into();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|folder| folder.join("nats-server"))
-        .find(|program| program.is_file())
-        .expect("these tests need nats-server: sudo apt-get install -y nats-server")
-}
-
-/// Since 2.10.
-fn has_sync(program: &Path) -> bool {
-    let output = Command::new(program).arg("--version").output();
-    let text = String::from_utf8_lossy(&output.expect("nats-server runs").stdout).into_owned();
-    let version = text.split('v').next_back().unwrap_or_default().to_owned();
-    let mut numbers = version
-        .split('.')
-        .filter_map(|n| n.trim().parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(2), Some(10))
 }

@@ -1,6 +1,9 @@
 //! A redis-server or nats-server of our own, with its durable settings, or the folder of a log that
 //! has no server. It can be made to fail.
 
+#[path = "../../../../crates/eventcast-nats/tests/nats/program.rs"]
+mod program;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -8,6 +11,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+pub(crate) use program::nats_syncs;
+use program::{bound_to_us, nats_server};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -176,7 +182,7 @@ fn launch(kind: Kind, folder: &Path, port: u16) -> io::Result<Option<Child>> {
                      max_file_store: 4GB{sync} }}\n"
                 ),
             )?;
-            let mut command = bound_to_us(&nats());
+            let mut command = bound_to_us(nats_server());
             command.arg("-c").arg(file);
             command
         }
@@ -202,37 +208,6 @@ fn is_ready(kind: Kind, port: u16, folder: &Path) -> bool {
         Ok(&answer == b"+PONG")
     };
     answers().unwrap_or(false)
-}
-
-/// A program that ends with this one, even if that is killed, where util-linux is there.
-fn bound_to_us(program: &str) -> Command {
-    let setpriv = "/usr/bin/setpriv";
-    if !Path::new(setpriv).is_file() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", program]);
-    command
-}
-
-/// Where the server is: as `NATS_SERVER` says, or where the package puts it.
-fn nats() -> String {
-    let installed = "/usr/sbin/nats-server";
-    std::env::var("NATS_SERVER").unwrap_or_else(|_| match Path::new(installed).is_file() {
-        true => installed.to_owned(),
-        false => "nats-server".to_owned(),
-    })
-}
-
-/// Whether it can sync each message, as since 2.10. One that cannot starts an epoch after a kill;
-/// what it has written is there all the same, unless the machine ends with it.
-pub(crate) fn nats_syncs() -> bool {
-    let output = Command::new(nats()).arg("--version").output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let said = said.unwrap_or_default();
-    let version = said.trim().rsplit('v').next().unwrap_or_default();
-    let mut numbers = version.split('.').filter_map(|n| n.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(2), Some(10))
 }
 
 fn mount(data: &Path, mib: u32) -> Result<(), String> {
