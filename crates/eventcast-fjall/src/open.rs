@@ -7,6 +7,7 @@ use fjall::PersistMode;
 
 use crate::channel::{Head, encode_lineage};
 use crate::config::{FjallConfig, Fsync};
+use crate::failure::because;
 use crate::mark::{self, Mark, MarkFile};
 use crate::store::{Change, HEAD, LINEAGE, Space, Store};
 
@@ -33,8 +34,8 @@ pub(crate) fn open(config: &FjallConfig) -> Result<Opened, BackplaneError> {
         BackplaneError::because(context, error)
     })?;
     let store = Store::open(config).map_err(|error| match error {
-        fjall::Error::Locked => BackplaneError::because(IN_USE, error),
-        error => BackplaneError::because("the log could not be opened", error),
+        fjall::Error::Locked => BackplaneError::new(IN_USE),
+        error => because("the log could not be opened", error),
     })?;
     let head = store.head()?;
     let is_new = head.is_none();
@@ -50,7 +51,7 @@ pub(crate) fn open(config: &FjallConfig) -> Result<Opened, BackplaneError> {
             change(LINEAGE, encode_lineage(&lineage)),
         ];
         let written = store.commit(&changes, PersistMode::SyncAll);
-        written.map_err(|error| BackplaneError::because("the log could not be written", error))?;
+        written.map_err(|error| because("the log could not be written", error))?;
     }
     let now = Mark {
         clean: false,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::backplane::Shared;
 use crate::channel::Head;
 use crate::config::Fsync;
-use crate::failure::{down, is_full, unavailable};
+use crate::failure::{because, down, is_full, unavailable};
 use crate::group::Group;
 use crate::mark::MarkFile;
 use crate::open::{self, Opened};
@@ -175,10 +175,7 @@ impl Writer {
             let _ = self.reopen();
             return Err(Failed {
                 is_full: is_full(&error),
-                ..Failed::before(BackplaneError::because(
-                    "keys could not be forgotten",
-                    error,
-                ))
+                ..Failed::before(because("keys could not be forgotten", error))
             });
         }
         self.head.generation = next;
@@ -248,7 +245,7 @@ impl Writer {
         match &*self.shared.store() {
             Some(store) => store
                 .commit(&commit.changes, mode)
-                .map_err(|error| BackplaneError::because("the log could not be written", error)),
+                .map_err(|error| because("the log could not be written", error)),
             None => Err(down()),
         }
     }
@@ -324,8 +321,7 @@ impl Writer {
         let repaired = self.repair().map_err(|failed| failed.cause);
         let mut store = self.shared.store_mut();
         let synced = repaired.and_then(|()| {
-            let unsynced =
-                |error| BackplaneError::because("what was acknowledged could not be synced", error);
+            let unsynced = |error| because("what was acknowledged could not be synced", error);
             store.as_ref().ok_or_else(down)?.sync().map_err(unsynced)
         });
         if let (Ok(()), Some(mark)) = (&synced, &mut self.mark) {

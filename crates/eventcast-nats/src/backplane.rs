@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::NatsConfig;
+use crate::failure::because;
 use crate::lane::{Appending, broadcast, parking};
 use crate::shared::Shared;
 
@@ -150,7 +151,7 @@ impl Backplane for NatsBackplane {
         let subject = self.shared.config.broadcast_subject();
         let payload = broadcast(self.shared.node, &message);
         let sent = link.client.publish(subject, payload).await;
-        sent.map_err(|error| BackplaneError::because("the message was not sent", error))
+        sent.map_err(|error| because("the message was not sent", error))
     }
 
     async fn close(&self) -> Result<(), BackplaneError> {

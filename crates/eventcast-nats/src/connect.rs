@@ -8,6 +8,7 @@ use async_nats::{Auth, AuthError, Client, ConnectOptions};
 use eventcast_core::BackplaneError;
 
 use crate::config::{NatsAuth, NatsConfig};
+use crate::failure::because;
 
 /// Connects to the first server that answers.
 ///
@@ -21,7 +22,7 @@ pub(crate) async fn connect(config: &NatsConfig, first: usize) -> Result<Client,
         match options(config).connect(server.as_str()).await {
             Ok(client) => return Ok(client),
             Err(error) => {
-                failure = BackplaneError::because("the server could not be reached", error);
+                failure = because("the server could not be reached", error);
             }
         }
     }

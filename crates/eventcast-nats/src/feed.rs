@@ -10,6 +10,7 @@ use eventcast_core::{BackplaneError, Lineage, Sink};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use crate::failure::because;
 use crate::link::Link;
 use crate::message::Stored;
 
@@ -72,9 +73,7 @@ impl Feed {
     }
 
     async fn consumer(&mut self, link: &Link) -> Result<(Subscriber, bool), BackplaneError> {
-        let failed = |error: async_nats::Error| {
-            BackplaneError::because("the stream could not be followed", error)
-        };
+        let failed = |error: async_nats::Error| because("the stream could not be followed", error);
         let inbox = link.client.new_inbox();
         let messages = link.client.subscribe(inbox.clone()).await;
         let messages = messages.map_err(|error| failed(error.into()))?;

@@ -14,6 +14,7 @@ use eventcast_core::{AppendError, BackplaneError, Body, ChannelName, Epoch, Key,
 use tokio::time::Instant;
 
 use crate::chain::FACTOR;
+use crate::failure::because;
 use crate::link::Link;
 use crate::message::{Before, HEADER, Stored, encode};
 use crate::publish::{Refused, publish};
@@ -215,7 +216,7 @@ impl Appending<'_> {
             Ok(ack) => ack,
             Err(Refused::Unknown(why)) => {
                 let context = "the server did not answer";
-                return Err(Failed::Unanswered(BackplaneError::because(context, why)));
+                return Err(Failed::Unanswered(because(context, why)));
             }
             Err(refused) => {
                 // An earlier one, without an answer, may still arrive, and in the same place.
@@ -227,13 +228,13 @@ impl Appending<'_> {
                     Refused::TooLarge => Failed::Append(AppendError::TooLarge { limit }),
                     Refused::Full(why) => {
                         let context = "the server has no room";
-                        Failed::Append(AppendError::Full(BackplaneError::because(context, why)))
+                        Failed::Append(AppendError::Full(because(context, why)))
                     }
                     Refused::NoStream => {
                         self.shared.look_again();
                         Failed::Again(BackplaneError::new("the stream is not there"))
                     }
-                    other => Failed::Again(BackplaneError::because("it was not taken", other)),
+                    other => Failed::Again(because("it was not taken", other)),
                 });
             }
         };

@@ -5,6 +5,7 @@ mod backplane;
 mod chain;
 mod config;
 mod connect;
+mod failure;
 mod feed;
 mod lane;
 mod link;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::chain::Chain;
 use crate::config::NatsConfig;
 use crate::connect::connect;
+use crate::failure::because;
 use crate::publish::{Refused, publish};
 use crate::subject::Subjects;
 
@@ -52,9 +53,8 @@ impl Link {
         jetstream.set_timeout(config.append_timeout);
         // First, on the connection whose later requests are answered: the server has it by then.
         let messages = client.subscribe(config.broadcast_subject()).await;
-        let messages = messages.map_err(|error| {
-            BackplaneError::because("messages of other nodes are not to be had", error)
-        })?;
+        let messages = messages
+            .map_err(|error| because("messages of other nodes are not to be had", error))?;
         for _ in 0..16 {
             if let Some(mut link) = Self::look(config, &client, &jetstream, known).await? {
                 link.messages = Mutex::new(Some(messages));
@@ -90,9 +90,7 @@ impl Link {
                 ..stream::Config::default()
             })
             .await
-            .map_err(|e| {
-                BackplaneError::because("the stream of the lineage is not to be had", e)
-            })?;
+            .map_err(|e| because("the stream of the lineage is not to be had", e))?;
         let (revision, stored) = match lineage
             .get_last_raw_message_by_subject(&config.lineage_subject())
             .await
@@ -104,10 +102,7 @@ impl Link {
             }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => (0, None),
             Err(error) => {
-                return Err(BackplaneError::because(
-                    "the lineage could not be read",
-                    error,
-                ));
+                return Err(because("the lineage could not be read", error));
             }
         };
 
@@ -142,7 +137,7 @@ impl Link {
                 Err(Refused::LastSequence) => return Ok(None),
                 Err(refused) => {
                     let context = "the lineage could not be written";
-                    return Err(BackplaneError::because(context, refused));
+                    return Err(because(context, refused));
                 }
             }
         }
@@ -150,7 +145,7 @@ impl Link {
         let stream = jetstream
             .get_stream_no_info(&name)
             .await
-            .map_err(|error| BackplaneError::because("the stream could not be opened", error))?;
+            .map_err(|error| because("the stream could not be opened", error))?;
         Ok(Some(Self {
             client: client.clone(),
             jetstream: jetstream.clone(),
@@ -197,17 +192,14 @@ async fn stream_info(
     jetstream: &jetstream::Context,
     storage: StorageType,
 ) -> Result<stream::Info, BackplaneError> {
-    let failed = |error| BackplaneError::because("the stream is not to be had", error);
+    let failed = |error| because("the stream is not to be had", error);
     let name = config.stream();
     for _ in 0..4 {
         match jetstream.get_stream(&name).await {
             Ok(stream) => return Ok(stream.cached_info().clone()),
             Err(error) if is_missing(&error) => {}
             Err(error) => {
-                return Err(BackplaneError::because(
-                    "the stream is not to be had",
-                    error,
-                ));
+                return Err(because("the stream is not to be had", error));
             }
         }
         let mark = Epoch::random().to_string();

@@ -11,6 +11,7 @@ use eventcast_core::{
     BackplaneError, Body, ChannelFacts, ChannelName, Page, PageQuery, Record, Timestamp,
 };
 
+use crate::failure::because;
 use crate::link::Link;
 use crate::message::Stored;
 use crate::scan::Batch;
@@ -47,18 +48,14 @@ impl Link {
             )
             .map(Some),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(BackplaneError::because(
-                "a message could not be read",
-                error,
-            )),
+            Err(error) => Err(because("a message could not be read", error)),
         }
     }
 
     /// The last message of a channel without messages is at most this one, of the time.
     pub(crate) async fn floor(&self) -> Result<(u64, u64), BackplaneError> {
         let info = self.stream.get_info().await;
-        let info =
-            info.map_err(|error| BackplaneError::because("the stream is not there", error))?;
+        let info = info.map_err(|error| because("the stream is not there", error))?;
         let millis = info.state.first_timestamp.unix_timestamp_nanos() / 1_000_000;
         let floor = info.state.first_sequence.saturating_sub(1);
         Ok((floor, u64::try_from(millis).unwrap_or(0)))
@@ -283,7 +280,7 @@ impl Link {
     pub(crate) fn stored(&self, message: &jetstream::Message) -> Result<Stored, BackplaneError> {
         let info = message
             .info()
-            .map_err(|error| BackplaneError::because("a message is garbled", error))?;
+            .map_err(|error| because("a message is garbled", error))?;
         let nanos = info.published.unix_timestamp_nanos();
         let sequence = info.stream_sequence;
         let Message {

@@ -9,6 +9,7 @@ use eventcast_core::{BackplaneError, PageQuery};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use crate::failure::because;
 use crate::link::Link;
 
 /// How many messages are asked for at once, at most.
@@ -59,8 +60,7 @@ impl Link {
         batch: Batch,
         mut each: impl FnMut(&jetstream::Message) -> Result<ControlFlow<()>, BackplaneError> + Send,
     ) -> Result<(), BackplaneError> {
-        let failed =
-            |error: async_nats::Error| BackplaneError::because("the stream was not read", error);
+        let failed = |error: async_nats::Error| because("the stream was not read", error);
         let config = pull::Config {
             deliver_policy: start,
             ack_policy: AckPolicy::None,
@@ -109,8 +109,7 @@ impl Link {
                 read += 1;
                 room = room.saturating_sub(message.payload.len());
                 let info = message.info();
-                let info =
-                    info.map_err(|error| BackplaneError::because("a message is garbled", error))?;
+                let info = info.map_err(|error| because("a message is garbled", error))?;
                 if info.consumer_sequence != delivered + 1 {
                     // It came after the wait, for somebody who was gone.
                     return Err(BackplaneError::new("the stream was not read whole"));

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::chain::Chain;
 use crate::config::NatsConfig;
+use crate::failure::because;
 use crate::feed::Feed;
 use crate::lane::Lane;
 use crate::link::{Known, Link};
@@ -63,7 +64,7 @@ impl Shared {
     /// The same within the time that reads wait.
     pub(crate) async fn link_to_read(&self) -> Result<Arc<Link>, BackplaneError> {
         let link = tokio::time::timeout(self.config.append_timeout, self.link()).await;
-        link.map_err(|late| BackplaneError::because("the server could not be reached", late))
+        link.map_err(|late| because("the server could not be reached", late))
     }
 
     pub(crate) fn current(&self) -> Option<Arc<Link>> {
@@ -143,7 +144,7 @@ impl Shared {
         let link = Link::open(&self.config, known.as_ref(), attempt);
         match tokio::time::timeout(limit, link).await {
             Ok(link) => link.map(Arc::new),
-            Err(late) => Err(BackplaneError::because("the server does not answer", late)),
+            Err(late) => Err(because("the server does not answer", late)),
         }
     }
 

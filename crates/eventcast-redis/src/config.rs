@@ -5,6 +5,8 @@ use std::time::Duration;
 use eventcast_core::{BackplaneError, Durability};
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
+use crate::failure::because;
+
 /// Where the server is, and how much may be waited for, queued and kept.
 ///
 /// ```
@@ -49,7 +51,7 @@ impl RedisConfig {
     pub fn new(url: &str) -> Result<Self, BackplaneError> {
         let server = url
             .into_connection_info()
-            .map_err(|error| BackplaneError::because("the server's URL is not valid", error))?;
+            .map_err(|error| because("the server's URL is not valid", error))?;
         // Answers and pushes on one connection are in one order only with the later protocol.
         let settings = server
             .redis_settings()

@@ -1,5 +1,7 @@
 //! What the server's errors mean.
 
+use std::fmt::Display;
+
 use eventcast_core::BackplaneError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -46,5 +48,11 @@ pub(crate) fn failure(error: &RedisError) -> Failure {
 }
 
 pub(crate) fn unreachable(error: RedisError) -> BackplaneError {
-    BackplaneError::because("the server could not be reached", error)
+    because("the server could not be reached", error)
+}
+
+/// With the client's error as a text, which has in it what is underneath: as a source it would be told
+/// twice.
+pub(crate) fn because(context: &'static str, error: impl Display) -> BackplaneError {
+    BackplaneError::because(context, error.to_string())
 }

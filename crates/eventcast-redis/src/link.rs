@@ -11,7 +11,7 @@ use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, Value};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::timeout;
 
-use crate::failure::unreachable;
+use crate::failure::{because, unreachable};
 use crate::queue::{Push, Queue};
 use crate::server::{Server, durability};
 use crate::shared::Shared;
@@ -254,7 +254,7 @@ async fn adopt(
     let answer: (String, u64, String, u64, u64) = call
         .invoke_async(connection)
         .await
-        .map_err(|error| BackplaneError::because("the log could not be taken up", error))?;
+        .map_err(|error| because("the log could not be taken up", error))?;
     let (_, _, lineage, floor, _) = answer;
     let segments = wire::segments(&lineage)
         .ok_or_else(|| BackplaneError::new("the log's lineage is not readable"))?;

@@ -8,6 +8,7 @@ use redis::Script;
 use tokio::sync::watch;
 
 use crate::config::RedisConfig;
+use crate::failure::because;
 use crate::keys::Keys;
 use crate::link::Link;
 use crate::wire::{Segment, no_epoch};
@@ -53,8 +54,8 @@ pub(crate) struct Scripts {
 
 impl Shared {
     pub(crate) fn new(config: RedisConfig) -> Result<Self, BackplaneError> {
-        let client = client(&config)
-            .map_err(|error| BackplaneError::because("the server's address is not valid", error))?;
+        let client =
+            client(&config).map_err(|error| because("the server's address is not valid", error))?;
         let mut node = [0; 16];
         for half in node.chunks_mut(5) {
             let random = Epoch::random().bits().to_be_bytes();

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -191,6 +192,20 @@ fn copy_folder(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_tells_its_cause_once() {
+    let mut server = Server::start(&[]);
+    let config = server.config();
+    server.kill();
+    let mut error: &dyn Error = &RedisBackplane::connect(config).await.unwrap_err();
+    let mut told = error.to_string();
+    while let Some(cause) = error.source() {
+        told = format!("{told}: {cause}");
+        error = cause;
+    }
+    assert_eq!(told.matches("refused").count(), 1, "{told}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,9 +7,10 @@ use std::time::Duration;
 use eventcast_core::{
     AppendError, Backplane, Body, OutcomeKnown, PageQuery, Position, ReplayStore,
 };
-use eventcast_nats::NatsConfig;
+use eventcast_nats::{NatsBackplane, NatsConfig};
 
 use crate::server::Server;
+use crate::sink::Notes;
 use crate::{Node, append, channel, config, impatient, keyed, node};
 
 /// Publishes to two channels until told to stop, retrying what may or may not be stored with its
@@ -212,6 +214,20 @@ async fn away_for_good_an_append_fails_in_time_and_says_what_is_known() {
     assert!(node.log.page(&channel("c"), query).await.is_err());
     assert!(node.log.broadcast("x".into()).await.is_err());
     node.log.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_tells_its_cause_once() {
+    let mut server = Server::start();
+    let log = NatsBackplane::new(config(&server));
+    server.kill();
+    let mut error: &dyn Error = &log.attach(Notes::new()).await.unwrap_err();
+    let mut told = error.to_string();
+    while let Some(cause) = error.source() {
+        told = format!("{told}: {cause}");
+        error = cause;
+    }
+    assert_eq!(told.matches("refused").count(), 1, "{told}");
 }
 
 #[tokio::test]
