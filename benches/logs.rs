@@ -38,6 +38,12 @@ const DURATION: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() {
+    if std::env::args().any(|arg| arg == "--help") {
+        println!(
+            "logs: publishing and fan-out with each log: memory, fjall, redis, nats. No options;"
+        );
+        return println!("NATS_SERVER=PATH takes another nats-server than the installed one.");
+    }
     println!("{BYTES} bytes an event, {SESSIONS} sessions over {CHANNELS} channels");
     println!("log            publishers  events/s     median        99%  deliveries/s");
     for together in TOGETHER {
