@@ -10,6 +10,7 @@
 )]
 
 mod book;
+mod build;
 mod examples;
 mod failure;
 mod fuzz;
@@ -22,6 +23,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+use crate::build::Build;
 use crate::steps::{Options, STEPS};
 use crate::workspace::Workspace;
 
@@ -32,11 +34,15 @@ fn main() -> ExitCode {
             print!("{}", usage());
             ExitCode::SUCCESS
         }
-        Some("attacks") => done(soak::attacks(&Workspace::here(), &args[1..])),
-        Some("drain") => done(soak::drain(&Workspace::here(), &args[1..])),
+        Some("attacks") => done(soak::attacks(
+            &Workspace::here(),
+            Build::Release,
+            &args[1..],
+        )),
+        Some("drain") => done(soak::drain(&Workspace::here(), Build::Release, &args[1..])),
         Some("fuzz") => done(fuzz::command(&Workspace::here(), &args[1..])),
-        Some("outage") => done(soak::outage(&Workspace::here(), &args[1..])),
-        Some("soak") => done(soak::soak(&Workspace::here(), &args[1..])),
+        Some("outage") => done(soak::outage(&Workspace::here(), Build::Release, &args[1..])),
+        Some("soak") => done(soak::soak(&Workspace::here(), Build::Release, &args[1..])),
         Some("vanish") if args.len() == 1 => done(soak::vanish(&Workspace::here())),
         Some("test") => test(&args[1..]),
         Some(other) => misused(&format!("there is no command `{other}`")),

@@ -73,21 +73,21 @@ pub(super) fn fuzz(workspace: &Workspace, options: &Options) -> Result {
 pub(super) fn soak(workspace: &Workspace, options: &Options) -> Result {
     let minutes = if options.full { "10" } else { "0.2" };
     let args = ["--minutes", minutes, "--clients", "100"].map(str::to_owned);
-    crate::soak::soak(workspace, &args)
+    crate::soak::soak(workspace, options.build(), &args)
 }
 
-pub(super) fn drain(workspace: &Workspace, _: &Options) -> Result {
+pub(super) fn drain(workspace: &Workspace, options: &Options) -> Result {
     let args = ["--connections", "200", "--window", "3"].map(str::to_owned);
-    crate::soak::drain(workspace, &args)
+    crate::soak::drain(workspace, options.build(), &args)
 }
 
 pub(super) fn attacks(workspace: &Workspace, options: &Options) -> Result {
-    crate::soak::attacks(workspace, &unless_full(options))
+    crate::soak::attacks(workspace, options.build(), &unless_full(options))
 }
 
 pub(super) fn outage(workspace: &Workspace, options: &Options) -> Result {
     ensure_log_servers(workspace, options)?;
-    crate::soak::outage(workspace, &unless_full(options))
+    crate::soak::outage(workspace, options.build(), &unless_full(options))
 }
 
 fn unless_full(options: &Options) -> Vec<String> {

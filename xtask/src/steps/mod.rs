@@ -14,6 +14,7 @@ mod recipes;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::build::Build;
 use crate::failure::Result;
 use crate::workspace::Workspace;
 
@@ -27,6 +28,16 @@ pub(crate) struct Options {
     pub(crate) install: bool,
     /// Names of the steps to run; empty means all.
     pub(crate) only: Vec<&'static str>,
+}
+
+impl Options {
+    /// How the programs are built that run for long when everything does.
+    fn build(&self) -> Build {
+        match self.full {
+            true => Build::Release,
+            false => Build::Dev,
+        }
+    }
 }
 
 /// One part of the check.

@@ -8,16 +8,14 @@ use crate::workspace::{Workspace, run as run_command};
 pub(super) fn run(workspace: &Workspace, options: &Options) -> Result {
     let nginx = tools::ensure(workspace, options, "nginx", "nginx")?;
     let haproxy = tools::ensure(workspace, options, "haproxy", "haproxy")?;
-    let hub = ["-p", "eventcast-examples", "--example", "hub"];
-    let driver = ["-p", "eventcast-proxies"];
-    for what in [&hub[..], &driver[..]] {
-        run_command(workspace.cargo(&["build", "--release"]).args(what))?;
-    }
+    let build = options.build();
+    let hub = build.hub(workspace)?;
+    let driver = build.binary(workspace, "eventcast-proxies", "eventcast-proxies")?;
     run_command(
         workspace
-            .command(workspace.target("release/eventcast-proxies"))
+            .command(driver)
             .arg("--hub")
-            .arg(workspace.target("release/examples/hub"))
+            .arg(hub)
             .arg("--nginx")
             .arg(nginx)
             .arg("--haproxy")
