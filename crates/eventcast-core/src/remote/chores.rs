@@ -24,6 +24,8 @@ pub(crate) struct Chores {
     releasing: HashSet<Interest>,
     /// Messages to other nodes.
     outbox: VecDeque<Bytes>,
+    /// The hub is closed, and nobody sends messages any more.
+    sends_no_more: bool,
     /// The log is to be given time to maintain itself.
     maintain: bool,
     driver: Option<Waker>,
@@ -57,6 +59,9 @@ impl Remote {
     /// Leaves a message for the other nodes: the oldest goes when there are too many.
     pub(super) fn post(&self, message: Bytes) {
         self.leave_chore(|chores| {
+            if chores.sends_no_more {
+                return;
+            }
             chores.outbox.push_back(message);
             if chores.outbox.len() > MAX_OUTBOX {
                 chores.outbox.pop_front();
@@ -81,6 +86,9 @@ impl Remote {
             Poll::Pending => late.as_mut().poll(cx),
         })
         .await;
+        let mut chores = self.chores.lock();
+        chores.sends_no_more = true;
+        chores.outbox = VecDeque::new();
     }
 
     fn take_post(&self) -> Option<Bytes> {
