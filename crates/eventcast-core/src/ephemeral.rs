@@ -12,6 +12,8 @@ pub(crate) struct Ephemerals {
     /// How many were ever dropped from the front.
     dropped: u64,
     bytes: usize,
+    /// The running number of the first one that came after the last round of maintenance.
+    fresh: u64,
 }
 
 impl Ephemerals {
@@ -23,11 +25,16 @@ impl Ephemerals {
         }
     }
 
-    /// Drops all: who has not read them by now will not get them.
-    pub(crate) fn clear(&mut self) {
-        self.dropped += self.events.len() as u64;
-        self.events = VecDeque::new();
-        self.bytes = 0;
+    /// Drops those that were there at the round before: who has not read them by now will not get
+    /// them. What came since has a whole round's time.
+    pub(crate) fn drop_stale(&mut self) {
+        while self.dropped < self.fresh {
+            self.drop_oldest();
+        }
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        self.fresh = self.end();
     }
 
     /// The running number of the next one.

@@ -284,7 +284,7 @@ impl Log {
         let Map { rings, sorted } = &mut *map;
         rings.retain(|name, ring| {
             let mut state = ring.state.lock();
-            state.ephemerals.clear();
+            state.ephemerals.drop_stale();
             self.take_out(&mut dead, |dead| state.trim(&ring.retention, now, dead));
             if state.is_idle() && !state.is_backed() {
                 self.next_floor

@@ -206,6 +206,28 @@ fn a_log_is_maintained_though_nothing_is_published() {
 }
 
 #[test]
+fn an_ephemeral_event_is_there_for_a_round_at_least_and_not_for_long() {
+    let (log, clock) = (MemoryLog::new(), ManualClock::new());
+    let mut node = Node::new(&log, &clock);
+    let mut reader = node.open(None);
+    assert_eq!(node.told(&mut reader), NOTHING);
+    let type_something = |node: &Node| {
+        let typed = node.hub.publish_ephemeral("a", Event::text("typing"));
+        assert_eq!(typed, Ok(true));
+    };
+    // Wherever in a round of five seconds it comes.
+    for _ in 0..10 {
+        node.pass(Duration::from_millis(500));
+        type_something(&node);
+        node.pass(Duration::from_millis(4_500));
+        assert_eq!(node.told(&mut reader), ["~typing"]);
+    }
+    type_something(&node);
+    node.pass(Duration::from_secs(15));
+    assert_eq!(node.told(&mut reader), NOTHING);
+}
+
+#[test]
 fn a_message_to_other_nodes_goes_out_at_once() {
     let (log, clock) = (MemoryLog::new(), ManualClock::new());
     let (mut here, mut there) = (Node::new(&log, &clock), Node::new(&log, &clock));
