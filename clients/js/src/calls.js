@@ -11,6 +11,7 @@ import { published, random } from "./wire.js";
 const CODES = {
   400: "bad_request", 401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "completed",
   413: "too_large", 429: "rate_limited", 500: "internal", 503: "unavailable", 504: "timeout",
+  507: "unavailable",
 };
 const BETWEEN_POLLS = 50;
 

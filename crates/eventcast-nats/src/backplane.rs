@@ -77,7 +77,7 @@ impl Backplane for NatsBackplane {
         let config = &self.shared.config;
         Capabilities::new(config.durability())
             .shared()
-            .deduplicating(config.dedup_window)
+            .deduplicating(config.idempotency_window)
     }
 
     async fn attach(&self, sink: Arc<dyn Sink>) -> Result<Attached, BackplaneError> {
@@ -129,7 +129,7 @@ impl Backplane for NatsBackplane {
             time: time.as_millis(),
             open: &open,
         };
-        let limit = self.shared.config.append_timeout;
+        let limit = self.shared.config.publish_timeout;
         let done = tokio::time::timeout(limit, appending.run(&lane, &failure)).await;
         let outcome = match done {
             Ok(Ok(positions)) => return Ok(positions),

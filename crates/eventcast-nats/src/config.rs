@@ -15,7 +15,7 @@ use eventcast_core::Durability;
 /// let config = NatsConfig::new(["tls://nats.example.com:4222"], "shop")
 ///     .with_auth(NatsAuth::CredentialsFile("/etc/shop/nats.creds".into()))
 ///     .with_limits(StreamLimits::new().with_age(Duration::from_secs(3_600)))
-///     .with_append_timeout(Duration::from_secs(2));
+///     .with_publish_timeout(Duration::from_secs(2));
 /// assert_eq!(config.namespace(), "shop");
 /// ```
 #[derive(Clone, Debug)]
@@ -30,9 +30,9 @@ pub struct NatsConfig {
     pub(crate) memory: bool,
     pub(crate) replicas: usize,
     pub(crate) synced: Option<Durability>,
-    pub(crate) append_timeout: Duration,
+    pub(crate) publish_timeout: Duration,
     pub(crate) heartbeat: Duration,
-    pub(crate) dedup_window: Duration,
+    pub(crate) idempotency_window: Duration,
 }
 
 impl NatsConfig {
@@ -55,9 +55,9 @@ impl NatsConfig {
             memory: false,
             replicas: 1,
             synced: None,
-            append_timeout: Duration::from_secs(5),
+            publish_timeout: Duration::from_secs(5),
             heartbeat: Duration::from_secs(1),
-            dedup_window: Duration::from_secs(120),
+            idempotency_window: Duration::from_secs(120),
         }
     }
 
@@ -120,8 +120,8 @@ impl NatsConfig {
     }
 
     /// For how long an append waits for the server, and a read for an answer; 5 seconds by default.
-    pub fn with_append_timeout(mut self, timeout: Duration) -> Self {
-        self.append_timeout = timeout;
+    pub fn with_publish_timeout(mut self, timeout: Duration) -> Self {
+        self.publish_timeout = timeout;
         self
     }
 
@@ -134,8 +134,8 @@ impl NatsConfig {
 
     /// Within which time an idempotency key is known, at least 100 ms; 2 minutes by default. A
     /// stream that is there keeps its own.
-    pub fn with_dedup_window(mut self, window: Duration) -> Self {
-        self.dedup_window = window.max(Duration::from_millis(100));
+    pub fn with_idempotency_window(mut self, window: Duration) -> Self {
+        self.idempotency_window = window.max(Duration::from_millis(100));
         self
     }
 

@@ -47,8 +47,8 @@ fn options(config: &NatsConfig) -> ConnectOptions {
     .ignore_discovered_servers()
     .name("eventcast")
     .ping_interval(Duration::from_secs(5))
-    .connection_timeout(config.append_timeout.min(Duration::from_secs(5)))
-    .request_timeout(Some(config.append_timeout));
+    .connection_timeout(config.publish_timeout.min(Duration::from_secs(5)))
+    .request_timeout(Some(config.publish_timeout));
     for root in &config.roots {
         options = options.add_root_certificates(root.clone());
     }

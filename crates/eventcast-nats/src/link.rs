@@ -50,7 +50,7 @@ impl Link {
     ) -> Result<Self, BackplaneError> {
         let client = connect(config, attempt).await?;
         let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(config.append_timeout);
+        jetstream.set_timeout(config.publish_timeout);
         // First, on the connection whose later requests are answered: the server has it by then.
         let messages = client.subscribe(config.broadcast_subject()).await;
         let messages = messages
@@ -210,7 +210,7 @@ async fn stream_info(
             max_messages_per_subject: config.limits.per_channel,
             max_bytes: config.limits.bytes,
             max_age: config.limits.age,
-            duplicate_window: config.dedup_window.min(config.limits.age),
+            duplicate_window: config.idempotency_window.min(config.limits.age),
             storage,
             num_replicas: config.replicas,
             deny_delete: true,

@@ -63,7 +63,7 @@ impl Shared {
 
     /// The same within the time that reads wait.
     pub(crate) async fn link_to_read(&self) -> Result<Arc<Link>, BackplaneError> {
-        let link = tokio::time::timeout(self.config.append_timeout, self.link()).await;
+        let link = tokio::time::timeout(self.config.publish_timeout, self.link()).await;
         link.map_err(|late| because("the server could not be reached", late))
     }
 
@@ -139,7 +139,7 @@ impl Shared {
     }
 
     pub(crate) async fn open(&self, attempt: usize) -> Result<Arc<Link>, BackplaneError> {
-        let limit = self.config.append_timeout * 2;
+        let limit = self.config.publish_timeout * 2;
         let known = self.known();
         let link = Link::open(&self.config, known.as_ref(), attempt);
         match tokio::time::timeout(limit, link).await {

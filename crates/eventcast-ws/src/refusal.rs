@@ -67,6 +67,7 @@ impl From<PublishError> for Refusal {
             PublishError::Full(_)
             | PublishError::TooManyChannels { .. }
             | PublishError::Unavailable { .. } => ErrorCode::Unavailable,
+            PublishError::OutcomeUnknown { .. } => ErrorCode::Timeout,
             _ => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())

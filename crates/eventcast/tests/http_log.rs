@@ -49,7 +49,7 @@ async fn a_websockets_publish_that_failed_says_so_too() {
     for (fault, code) in [
         (AppendFault::Full, "unavailable"),
         (AppendFault::NotStored, "unavailable"),
-        (AppendFault::UnknownLost, "internal"),
+        (AppendFault::UnknownLost, "timeout"),
     ] {
         log.fail_next(fault);
         let publish = r#"{"type":"publish","channel":"other","data":"x"}"#;

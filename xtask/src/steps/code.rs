@@ -117,7 +117,10 @@ pub(super) fn package(workspace: &Workspace, options: &Options) -> Result {
         println!("{name}: {} files", files.len());
     }
     if !options.full {
-        println!("not run: building each from its package (--full)");
+        println!(
+            "not run: building each from its package (--full), the oldest dependencies (by hand, see \
+             CONTRIBUTING.md), semver-checks (there is no release to compare with)"
+        );
         return Ok(());
     }
     let mut cargo = workspace.cargo(&["package", "--workspace", "--all-features", "--allow-dirty"]);

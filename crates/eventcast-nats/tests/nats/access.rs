@@ -9,7 +9,7 @@ use crate::sink::Notes;
 use crate::{channel, config, node};
 
 async fn refused(config: NatsConfig) -> bool {
-    let config = config.with_append_timeout(Duration::from_secs(2));
+    let config = config.with_publish_timeout(Duration::from_secs(2));
     NatsBackplane::new(config)
         .attach(Notes::new())
         .await

@@ -189,7 +189,7 @@ async fn stopped_and_continued() {
 async fn away_for_good_an_append_fails_in_time_and_says_what_is_known() {
     let mut server = Server::start();
     let wait = Duration::from_millis(500);
-    let node = node(config(&server).with_append_timeout(wait)).await;
+    let node = node(config(&server).with_publish_timeout(wait)).await;
     node.publish("c", "1").await;
     server.kill();
     node.sink
@@ -233,7 +233,7 @@ async fn an_error_tells_its_cause_once() {
 #[tokio::test]
 async fn stopped_in_the_middle_the_outcome_is_not_known() {
     let server = Server::start();
-    let node = node(impatient(&server).with_append_timeout(Duration::from_millis(600))).await;
+    let node = node(impatient(&server).with_publish_timeout(Duration::from_millis(600))).await;
     let first = append("c", vec![keyed("1", "j")]);
     node.log.append(first).await.unwrap();
     server.stop();
