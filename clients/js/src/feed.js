@@ -11,6 +11,7 @@ export class Feed {
   /** Is shown every message that counts. */
   tap;
   #completed = new Set();
+  #stalled = false;
   #floor; // events up to it came already; none while the gaps of a broken resume come
   #deliver;
   #opened;
@@ -40,7 +41,10 @@ export class Feed {
   take = (link, message, size) => {
     const { type, id, ref, channel, reason } = message;
     if (id !== undefined && !isId(id)) throw garbled();
-    if (type === "open") link.open(message.heartbeat);
+    if (type === "open") {
+      this.#stalled = false;
+      link.open(message.heartbeat);
+    }
     else if (!link.opened) throw garbled();
     else link.progressed = true;
     link.answers?.get(ref)?.(message);
@@ -60,7 +64,8 @@ export class Feed {
         this.#completed.add(channel);
       }
     } else if (type === "stalled" || type === "recovered") {
-      delivery = { kind: type };
+      if (this.#stalled !== (type === "stalled")) delivery = { kind: type };
+      this.#stalled = type === "stalled";
     } else if (type === "draining" || type === "closed" || type === "end") {
       link.finish(reason ?? type, hint(message.retry));
     }

@@ -35,6 +35,8 @@ export async function pollOnce(link, wait) {
   const { told } = link;
   if (!Array.isArray(events)) throw garbled();
   if (!link.opened) link.message({ type: "open" });
+  // Each poll says so as long as it lasts, and none that it is over.
+  if (!events.some((one) => one?.type === "stalled")) link.message({ type: "recovered" });
   for (const message of events) await link.message(message, answer.size / events.length);
   if (position) link.message({ type: "position", id: position });
   if (end) link.finish(end, retry);

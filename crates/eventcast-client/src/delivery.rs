@@ -29,8 +29,8 @@ pub enum Delivery {
         count: u64,
     },
     /// The server cannot reach the log of its events, or is behind: events may be late. None is lost
-    /// by it, and publishing may fail meanwhile. [`Recovered`](Self::Recovered) follows on this
-    /// connection; after a cut the next one says it anew, if it is still so.
+    /// by it, and publishing may fail meanwhile. [`Recovered`](Self::Recovered) follows;
+    /// after a cut the next connection says it anew, if it is still so.
     Stalled,
     /// The server has its log again, and what was published meanwhile follows, or a gap.
     Recovered,

@@ -46,6 +46,8 @@ pub(crate) struct Feed {
     /// What the server usually wants between two connections.
     pub(crate) retry: Option<Duration>,
     pub(crate) opened: bool,
+    /// The user was told that the server's log is away, and not that it is back.
+    stalled: bool,
     /// Something came after the opening.
     pub(crate) progressed: bool,
 }
@@ -72,6 +74,7 @@ impl Feed {
             told: 0,
             retry: None,
             opened: false,
+            stalled: false,
             progressed: false,
         }
     }
@@ -142,6 +145,7 @@ impl Feed {
         )
         .await?;
         self.opened = true;
+        self.stalled = false;
         if let Some(opening) = opening {
             self.heartbeat = opening.heartbeat();
             self.retry = opening.retry().or(self.retry);
@@ -194,6 +198,8 @@ impl Feed {
                 self.state.reopen(gap.channel.as_str());
             }
             Delivery::Completed(end) => over = self.state.complete(end.channel.as_str()),
+            Delivery::Stalled if std::mem::replace(&mut self.stalled, true) => return Ok(()),
+            Delivery::Recovered if !std::mem::take(&mut self.stalled) => return Ok(()),
             _ => {}
         }
         self.put(delivery, id).await?;

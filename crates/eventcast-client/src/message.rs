@@ -146,6 +146,19 @@ impl Message {
         Ok(message)
     }
 
+    /// That the log is back, where a server does not say it.
+    pub(crate) fn recovery() -> Self {
+        Self {
+            id: None,
+            kind: Kind::Deliver(Delivery::Recovered),
+        }
+    }
+
+    /// Whether it says that the log is away.
+    pub(crate) fn is_stall(&self) -> bool {
+        matches!(self.kind, Kind::Deliver(Delivery::Stalled))
+    }
+
     fn event(text: &str, id: Option<Position>) -> Result<Self, Interruption> {
         let id = id.ok_or_else(|| garbled("an event without an id"))?;
         let (channel, name, payload) = envelope(text)?;

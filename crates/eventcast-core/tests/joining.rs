@@ -274,3 +274,30 @@ fn more_channels_than_a_session_may_have_are_asked_about_nowhere() {
     assert_eq!(refused.map(drop), Err(full));
     assert_eq!(here.hub.stats().channels, before);
 }
+
+#[test]
+fn channels_that_do_not_join_after_all_take_no_room() {
+    let log = MemoryLog::new();
+    let node = node(&log, HubConfig::new().with_max_session_channels(10));
+    let mut session = node.session();
+    let before = node.hub.stats().channels;
+    let fresh = |count: usize| -> Vec<ChannelSelector> {
+        (0..count)
+            .map(|n| format!("c{n}").parse().unwrap())
+            .collect()
+    };
+    let options = SubscriptionOptions::new().with_start(Start::Earliest);
+    let refused = poll_once(session.subscribe_with_async(fresh(10), &options)).unwrap();
+    assert_eq!(
+        refused.unwrap_err(),
+        SubscribeError::SessionFull { limit: 10 }
+    );
+    let prepared = poll_once(session.prepare(fresh(5), Start::Earliest));
+    assert!(node.hub.stats().channels > before);
+    drop(prepared);
+    assert_eq!(node.hub.stats().channels, before);
+    poll_once(session.subscribe_with_async(fresh(5), &options))
+        .unwrap()
+        .unwrap();
+    assert_eq!(node.hub.stats().channels, before + 5);
+}

@@ -125,6 +125,35 @@ fn the_pages_of_a_join_are_bounded_together() {
     assert_eq!(log.largest_page(), 3 * SIZE);
 }
 
+#[test]
+fn large_events_of_many_channels_are_not_held_together() {
+    const SIZE: usize = 1 << 20;
+    let log = MemoryLog::new();
+    let hub = hub(&log);
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    for name in &names {
+        publish(&hub, name, SIZE);
+    }
+    let mut session = poll_once(hub.subscribe_async("other")).unwrap().unwrap();
+    let channels = names.iter().map(|name| name.parse().unwrap()).collect();
+    let options = SubscriptionOptions::new().with_start(Start::Earliest);
+    let joined = poll_once(session.subscribe_with_async(channels, &options));
+    let pages = joined.unwrap().unwrap().history;
+    let held: usize = pages.iter().map(|page| page.events.len()).sum();
+    // Those that were read at once.
+    assert!(held <= 16, "{held}");
+    // The others go on where they are asked.
+    for (name, page) in names.iter().zip(pages) {
+        let mut all = page.events;
+        if let Some(next) = page.next {
+            let query = HistoryQuery::oldest_first().from(next);
+            let rest = poll_once(hub.history_async(name.as_str(), query));
+            all.extend(rest.unwrap().unwrap().events);
+        }
+        assert_eq!(all.len(), 1, "{name}");
+    }
+}
+
 /// What pages hold one after the other, and whether each says that something was trimmed.
 fn pages(hub: &Hub, mut query: HistoryQuery) -> (Vec<Position>, Vec<bool>) {
     let (mut ids, mut trimmed) = (Vec::new(), Vec::new());

@@ -14,6 +14,9 @@ use crate::format::LineFormat;
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     objects: Vec<Bytes>,
+    /// Of them, how many say that the log is away, which is no news: the next poll would say so at once
+    /// again.
+    stalls: usize,
     /// Of them, how many count towards the bounds, and their bytes.
     counted: usize,
     bytes: usize,
@@ -38,6 +41,7 @@ impl Document {
                     self.counted += 1;
                     self.bytes += object.len();
                 }
+                self.stalls += usize::from(matches!(delivery, Delivery::Stalled));
                 self.objects.push(object);
             }
         }
@@ -55,7 +59,7 @@ impl Document {
 
     /// Whether there is something that the client should not wait for.
     pub(crate) fn has_news(&self) -> bool {
-        self.moved || self.end.is_some() || !self.objects.is_empty()
+        self.moved || self.end.is_some() || self.objects.len() > self.stalls
     }
 
     pub(crate) fn has_ended(&self) -> bool {

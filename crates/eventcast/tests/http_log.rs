@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::pin::pin;
+
 use eventcast::{EventService, Hub, HubConfig, Server};
 use eventcast_testkit::{AppendFault, MemoryLog};
 use support::websocket::WebSocket;
@@ -77,6 +79,38 @@ async fn subscribers_are_told_that_the_log_is_away_and_back() {
     server.ask(post("/channels/news", &[], "after")).await;
     assert_eq!(stream.event().await.data, "after");
     assert_eq!(socket.json().await["data"], "after");
+}
+
+#[tokio::test]
+async fn a_poll_waits_while_the_log_is_away() {
+    let log = MemoryLog::new();
+    let server = node(&log).await;
+    let stored = server.ask(post("/channels/news", &[], "1")).await.json();
+    let id = stored["id"].as_str().unwrap();
+    log.stall();
+    let target = format!("/events?channel=news&transport=poll&wait=30&last_event_id={id}");
+    let mut poll = pin!(server.ask(get(&target, &[])));
+    let waits = async {
+        while server.service.subscribers().poll == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = &mut poll => answer,
+        () = waits => {
+            log.recover();
+            poll.await
+        }
+    };
+    let answer = answer.json();
+    let told: Vec<&str> = answer["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["stalled", "recovered"]);
 }
 
 #[tokio::test]

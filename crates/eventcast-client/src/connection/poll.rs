@@ -54,8 +54,15 @@ pub(super) async fn run(
         } else {
             feed.open(None, None).await?;
         }
-        for event in document.events {
-            feed.take(Message::read(event.get())?).await?;
+        let messages = document.events.into_iter();
+        let messages: Vec<_> = messages.map(|event| Message::read(event.get())).collect();
+        let is_stalled = messages.iter().flatten().any(Message::is_stall);
+        if !is_stalled {
+            // Each poll says so as long as it lasts, and none that it is over.
+            feed.take(Message::recovery()).await?;
+        }
+        for message in messages {
+            feed.take(message?).await?;
         }
         let after = document.position.as_deref().map(position).transpose()?;
         feed.advance(after).await?;

@@ -70,9 +70,13 @@ impl Remote {
     }
 
     /// Sends the messages that were left, as long as the log takes them: the others will find out by
-    /// themselves what they are not told.
-    pub(super) async fn empty_outbox(&self, clock: &dyn Clock) {
+    /// themselves what they are not told. Another one that closes waits for the first.
+    pub(super) async fn empty_outbox(&self, clock: &dyn Clock, is_first: bool) {
+        let is_over = |_| self.chores.lock().sends_no_more.then_some(());
         let mut sent = pin!(async {
+            if !is_first {
+                return self.retry.until(is_over).await;
+            }
             while !self.is_stalled()
                 && let Some(message) = self.take_post()
                 && self.plane.broadcast(message).await.is_ok()
@@ -89,6 +93,8 @@ impl Remote {
         let mut chores = self.chores.lock();
         chores.sends_no_more = true;
         chores.outbox = VecDeque::new();
+        drop(chores);
+        self.retry.ring();
     }
 
     fn take_post(&self) -> Option<Bytes> {
@@ -160,14 +166,15 @@ impl Log {
         loop {
             let interest = {
                 let mut chores = remote.chores.lock();
+                // First: messages may come without end.
+                if std::mem::take(&mut chores.maintain) {
+                    return Some(Chore::Maintain);
+                }
                 // Who closes the hub sends the rest, and knows when it is sent.
                 if !remote.closed.load(Ordering::Acquire)
                     && let Some(message) = chores.outbox.pop_front()
                 {
                     return Some(Chore::Send(message));
-                }
-                if std::mem::take(&mut chores.maintain) {
-                    return Some(Chore::Maintain);
                 }
                 match chores.unwanted.pop() {
                     Some(interest) => interest,

@@ -281,9 +281,9 @@ impl Hub {
     pub async fn close(&self) -> Result<(), BackplaneError> {
         match &self.log.remote {
             Some(remote) => {
-                remote.closed.store(true, Ordering::Release);
+                let is_first = !remote.closed.swap(true, Ordering::AcqRel);
                 self.presence().close();
-                remote.empty_outbox(&*self.log.config.clock).await;
+                remote.empty_outbox(&*self.log.config.clock, is_first).await;
                 remote.plane.close().await
             }
             None => Ok(()),

@@ -107,6 +107,7 @@ impl Session {
             channels: selectors,
             start,
             pages,
+            asked: _asked,
             ..
         } = joining;
         let new: Vec<_> = selectors

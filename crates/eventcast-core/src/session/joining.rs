@@ -10,9 +10,10 @@ use super::reader::Session;
 use crate::backplane::BackplaneError;
 use crate::error::SubscribeError;
 use crate::history::{HistoryPage, HistoryQuery};
-use crate::log::Log;
+use crate::log::{Log, Refused};
 use crate::name::ChannelName;
 use crate::selector::ChannelSelector;
+use crate::sync::{AtomicUsize, Ordering};
 
 /// Channels that are to join a live session, with what the hub's log has of them; see
 /// [`Session::prepare`].
@@ -24,6 +25,24 @@ pub struct Joining {
     pub(super) pages: Vec<Option<StoredPage>>,
     /// How many forks of the log the pages know of.
     fork: u64,
+    pub(super) asked: Option<Asked>,
+}
+
+/// Channels that were made only to ask about them: they go with who asked, unless somebody has them
+/// by then.
+pub(super) struct Asked {
+    log: Arc<Log>,
+    channels: Vec<ChannelSelector>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        for channel in &self.channels {
+            if let ChannelSelector::Channel(name) = channel {
+                self.log.forget_untouched(name);
+            }
+        }
+    }
 }
 
 /// A channel's page, from a log outside.
@@ -47,6 +66,7 @@ impl Joining {
             start,
             pages: Vec::new(),
             fork: 0,
+            asked: None,
         })
     }
 
@@ -69,12 +89,19 @@ impl Joining {
             return Err(SubscribeError::SessionFull { limit });
         }
         joining.fork = remote.fork();
+        joining.asked = Some(Asked {
+            log: Arc::clone(&log),
+            channels: joining.channels.clone(),
+        });
         let query = HistoryQuery::oldest_first().one_of(joining.channels.len());
+        let room = Arc::new(AtomicUsize::new(HistoryQuery::MAX_BYTES));
         let read = |channel: &ChannelSelector| {
-            let (log, channel) = (Arc::clone(&log), channel.clone());
+            let (log, channel, room) = (Arc::clone(&log), channel.clone(), Arc::clone(&room));
             async move {
                 match channel {
-                    ChannelSelector::Channel(name) => log.start_page(&name, start, query).await,
+                    ChannelSelector::Channel(name) => {
+                        log.start_page(&name, start, query, &room).await
+                    }
                     ChannelSelector::Pattern(_) => Ok(None),
                 }
             }
@@ -87,7 +114,7 @@ impl Joining {
     /// What was read is no longer what the log has, or was never read.
     pub(super) fn is_stale(&self, log: &Log) -> Result<bool, SubscribeError> {
         match &log.remote {
-            Some(_) if self.start == Start::Live => Ok(false),
+            Some(_) if self.start == Start::Live || self.channels.is_empty() => Ok(false),
             Some(_) if self.pages.len() < self.channels.len() => Err(SubscribeError::NeedsAsync),
             Some(remote) => Ok(remote.fork() != self.fork),
             None => Ok(false),
@@ -96,22 +123,38 @@ impl Joining {
 }
 
 impl Log {
-    /// A page of a channel that begins at a start; `None` when the channel cannot be had.
+    /// A page of a channel that begins at a start; `None` when the channel is completed and forgotten.
+    /// Once the pages before it have taken all `room`, it is empty and says where to go on.
     async fn start_page(
         &self,
         name: &ChannelName,
         start: Start,
         query: HistoryQuery,
+        room: &AtomicUsize,
     ) -> Result<Option<StoredPage>, BackplaneError> {
-        let (Some(remote), Ok(ring)) = (&self.remote, self.find_or_create(name)) else {
+        let Some(remote) = &self.remote else {
             return Ok(None);
+        };
+        let ring = match self.find_or_create(name) {
+            Ok(ring) => ring,
+            Err(Refused::Completed(_)) => return Ok(None),
+            Err(Refused::Full) => return Err(BackplaneError::new("too many channels")),
         };
         self.activate(&ring).await?;
         let (origin, broken) = self.origin(start, self.committed());
         let after = self.find_start(&ring, origin).await?;
+        if room.load(Ordering::Relaxed) == 0 {
+            let mut page = HistoryPage::empty(self.position(self.committed()));
+            page.next = Some(self.position(after));
+            page.trimmed = broken.is_some();
+            return Ok(Some(StoredPage { page, until: after }));
+        }
         let query = query.from(self.position(after));
         let mut page = self.stored_history(remote, name, query).await?;
         page.trimmed |= broken.is_some();
+        let size: usize = page.events.iter().map(|event| event.payload().len()).sum();
+        let take = |left: usize| Some(left.saturating_sub(size));
+        let _ = room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         let until = page.position.sequence().max(after);
         Ok(Some(StoredPage { page, until }))
     }
@@ -123,7 +166,8 @@ impl Session {
     /// [`Start::Live`], or the log is the hub's own memory.
     ///
     /// # Errors
-    /// [`SubscribeError::Unavailable`] when the log cannot be reached,
+    /// [`SubscribeError::Unavailable`] when the log cannot be reached, or the hub has no room for a
+    /// channel,
     /// [`SubscribeError::SessionFull`] for more channels than a session may have, and
     /// [`SubscribeError::PatternStart`].
     ///
@@ -135,7 +179,18 @@ impl Session {
         channels: Vec<ChannelSelector>,
         start: Start,
     ) -> impl Future<Output = Result<Joining, SubscribeError>> + Send + use<> {
-        Joining::read(Arc::clone(&self.log), channels, start)
+        let limit = self.log.config.max_session_channels;
+        let named = self.subscriptions.iter().filter(|(_, s)| s.named).count();
+        let is_new = |channel: &&ChannelSelector| self.find(channel.as_str()).is_none();
+        let is_full = named + channels.iter().filter(is_new).count() > limit;
+        let log = Arc::clone(&self.log);
+        async move {
+            // All of them would be asked about, and then refused.
+            if is_full && start != Start::Live {
+                return Err(SubscribeError::SessionFull { limit });
+            }
+            Joining::read(log, channels, start).await
+        }
     }
 
     /// [`subscribe_with`](Self::subscribe_with) for hubs whose log is outside this process, which is
@@ -193,7 +248,7 @@ impl Session {
             page.next = None;
         } else if page.next.is_none() && until < end {
             // A session that has resumed may be past what this node was given.
-            let known = end.min(self.log.committed());
+            let known = end.min(self.log.committed()).max(until);
             let state = self.subscriptions[key].ring.state.lock();
             if state.is_partial() || until < state.trim_mark() {
                 page.next = Some(self.log.position(until));
