@@ -41,7 +41,8 @@ Usage: hub [OPTIONS]
   --max-message BYTES        largest payload [1048576]
   --allow-origin ORIGIN      pages of this origin may use the hub, too; repeatable, * is any
   --allow-host NAME          requests to this host name may publish, too; repeatable
-  --log LEVEL                print what happens: info, debug [off]
+  --log LEVEL                print what happens: info is drains and revocations, debug is sessions,
+                             gaps, limits and refusals, too [off]
   --echo                     WebSockets at /echo get every message back, up to 16 MiB each
   --help                     this text
 
