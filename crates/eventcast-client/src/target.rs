@@ -27,12 +27,15 @@ pub(crate) struct Named {
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<(Self, Named), BuildError> {
         let refuse = |why: &str| BuildError::Url(why.to_owned());
+        if !url.contains("://") {
+            return Err(refuse("it does not begin with http:// or https://"));
+        }
         let uri: Uri = url.parse().map_err(|_| refuse("it is not a URL"))?;
         let secure = match uri.scheme_str() {
             Some("http" | "ws") => false,
             Some("https" | "wss") if cfg!(feature = "tls") => true,
             Some("https" | "wss") => return Err(refuse("it needs the feature `tls`")),
-            _ => return Err(refuse("its scheme is not known")),
+            _ => return Err(refuse("its scheme is none of http, https, ws and wss")),
         };
         let authority = uri.authority().ok_or_else(|| refuse("it has no host"))?;
         if authority.as_str().contains('@') {

@@ -309,10 +309,21 @@ async fn exit_codes_say_what_happened() {
     assert_eq!(code, 5);
     assert!(said.contains("2 events were still to come"), "{said}");
 
+    for address in ["127.0.0.1:8080", "localhost:8080"] {
+        let (code, _, said) = run(["subscribe", address, "a"]).await;
+        assert_eq!(code, 2);
+        assert!(said.contains("does not begin with http://"), "{said}");
+    }
+
     let nowhere = "http://127.0.0.1:1";
     let (code, _, said) = run(["subscribe", nowhere, "a", "--retry-for", "0"]).await;
     assert_eq!(code, 5);
     assert!(said.contains("refused"), "{said}");
+    // It goes on trying, and says so in a pipe as well.
+    let mut trying = command(["subscribe", nowhere, "a"]).spawn().unwrap();
+    let mut said = BufReader::new(trying.stderr.take().unwrap()).lines();
+    let said = within(said.next_line()).await.unwrap().expect("a line");
+    assert!(said.contains("trying again"), "{said}");
     assert_eq!(
         run(["publish", nowhere, "a", "x", "--retry-for", "0"])
             .await

@@ -228,6 +228,10 @@ impl Reading {
         };
         let seconds = after.as_secs_f64();
         let people = format!("{}; trying again in {seconds:.1} s", chain(cause));
+        if !self.asked.watch {
+            // In a pipe as well: without a word it looks as if nothing were published.
+            return self.printer.aside(&format!("eventcast: {people}"));
+        }
         self.state(&line, &people)
     }
 
