@@ -11,7 +11,7 @@ export class Feed {
   /** Is shown every message that counts. */
   tap;
   #completed = new Set();
-  #stalled = false;
+  #log = "recovered"; // or `stalled`
   #floor; // events up to it came already; none while the gaps of a broken resume come
   #deliver;
   #opened;
@@ -42,7 +42,7 @@ export class Feed {
     const { type, id, ref, channel, reason } = message;
     if (id !== undefined && !isId(id)) throw garbled();
     if (type === "open") {
-      this.#stalled = false;
+      this.#log = "recovered";
       link.open(message.heartbeat);
     }
     else if (!link.opened) throw garbled();
@@ -64,8 +64,7 @@ export class Feed {
         this.#completed.add(channel);
       }
     } else if (type === "stalled" || type === "recovered") {
-      if (this.#stalled !== (type === "stalled")) delivery = { kind: type };
-      this.#stalled = type === "stalled";
+      if (this.#log !== type) delivery = { kind: this.#log = type };
     } else if (type === "draining" || type === "closed" || type === "end") {
       link.finish(reason ?? type, hint(message.retry));
     }

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 /** In bytes; the README says what they are. */
-const LIMITS = { core: 5900, index: 8000, tabs: 9300 };
+const LIMITS = { core: 5900, index: 8100, tabs: 9300 };
 
 let tooLarge = false;
 for (const [name, limit] of Object.entries(LIMITS)) {

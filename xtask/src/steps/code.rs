@@ -44,7 +44,9 @@ pub(super) fn tests(workspace: &Workspace, options: &Options) -> Result {
 /// Tests start servers of their own.
 fn ensure_log_servers(workspace: &Workspace, options: &Options) -> Result {
     tools::ensure(workspace, options, "redis-server", "redis-server")?;
-    tools::ensure(workspace, options, "nats-server", "nats-server")?;
+    if std::env::var_os("NATS_SERVER").is_none() {
+        tools::ensure(workspace, options, "nats-server", "nats-server")?;
+    }
     Ok(())
 }
 

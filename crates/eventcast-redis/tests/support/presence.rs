@@ -20,7 +20,7 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 /// It passes by a clock of the test's only: nobody is late because the machine is busy.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// For presence alone: maintenance drops ephemeral events that are not read yet, however new.
+/// For rounds of presence alone.
 struct Tokio;
 
 impl Timer for Tokio {
