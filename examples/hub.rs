@@ -2,7 +2,7 @@
 //!
 //! Run with
 //! ```text
-//! cargo run --release --example hub
+//! cargo run --example hub
 //! ```
 //! and open the address it prints. `--help` lists its flags.
 
