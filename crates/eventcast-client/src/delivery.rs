@@ -28,11 +28,13 @@ pub enum Delivery {
         /// How many.
         count: u64,
     },
-    /// The server cannot reach the log of its events, or is behind: events may be late. None is lost
-    /// by it, and publishing may fail meanwhile. [`Recovered`](Self::Recovered) follows;
-    /// after a cut the next connection says it anew, if it is still so.
+    /// The server cannot reach the log of its events, or is behind: events may be late, and a user
+    /// may want to see that what is shown may be old. None is lost by it; publishing may fail
+    /// meanwhile. It has no channel and no id. [`Recovered`](Self::Recovered) follows. Another
+    /// connection begins anew: after [`Connected`](Self::Connected) it is told again, if it is still
+    /// so. Over long-polling it is told within the [wait](crate::ClientBuilder::with_poll_wait).
     Stalled,
-    /// The server has its log again, and what was published meanwhile follows, or a gap.
+    /// After [`Stalled`](Self::Stalled): the server has its log again, and what was published meanwhile follows, or a gap.
     Recovered,
     /// A connection is open, the first or another one; events go on where they stopped.
     Connected {
