@@ -34,7 +34,8 @@ pub enum Delivery {
     /// connection begins anew: after [`Connected`](Self::Connected) it is told again, if it is still
     /// so. Over long-polling it is told within the [wait](crate::ClientBuilder::with_poll_wait).
     Stalled,
-    /// After [`Stalled`](Self::Stalled): the server has its log again, and what was published meanwhile follows, or a gap.
+    /// After [`Stalled`](Self::Stalled): the server has its log again, and what was published meanwhile
+    /// follows, or a gap.
     Recovered,
     /// A connection is open, the first or another one; events go on where they stopped.
     Connected {
