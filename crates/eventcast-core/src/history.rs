@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::backplane::PageQuery;
 use crate::id::Position;
 use crate::log::Log;
 use crate::name::ChannelName;
@@ -66,7 +67,7 @@ impl HistoryQuery {
 
     /// For one of so many pages that are held at once.
     pub(crate) fn one_of(mut self, pages: usize) -> Self {
-        self.bytes = (Self::MAX_BYTES / pages.max(1)).max(MIN_BYTES);
+        self.bytes = PageQuery::share_of_bytes(pages);
         self
     }
 
@@ -95,11 +96,8 @@ impl HistoryQuery {
     /// The longest page.
     pub const MAX_LIMIT: usize = 1_000;
     /// The payloads of a page, in bytes: it ends with the event that exceeds them.
-    pub const MAX_BYTES: usize = 1 << 20;
+    pub const MAX_BYTES: usize = PageQuery::MAX_BYTES;
 }
-
-/// What one page of many has of that.
-const MIN_BYTES: usize = 4 << 10;
 
 /// What may still come into a page.
 struct Room {

@@ -300,4 +300,13 @@ fn channels_that_do_not_join_after_all_take_no_room() {
         .unwrap()
         .unwrap();
     assert_eq!(node.hub.stats().channels, before + 5);
+    // A name that is given twice takes one place.
+    poll_once(session.subscribe_with_async(fresh(8), &options))
+        .unwrap()
+        .unwrap();
+    let last = vec!["last".parse().unwrap(); 2];
+    poll_once(session.subscribe_with_async(last, &options))
+        .unwrap()
+        .unwrap();
+    assert_eq!(session.channels().len(), 10);
 }

@@ -194,6 +194,11 @@ pub struct PageQuery {
 impl PageQuery {
     /// What the hub asks for at most in [`bytes`](Self::bytes): 1 MiB.
     pub const MAX_BYTES: usize = 1 << 20;
+
+    /// What each of so many pages has of that which are held at once; 4 KiB at least.
+    pub(crate) fn share_of_bytes(pages: usize) -> usize {
+        (Self::MAX_BYTES / pages.max(1)).max(4 << 10)
+    }
 }
 
 /// Some records of a channel; see [`ReplayStore::page`].

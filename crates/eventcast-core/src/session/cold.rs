@@ -266,7 +266,7 @@ impl Session {
             .count();
         let share = cold_channels.max(1);
         let limit = (PAGE_RECORDS / share).max(4);
-        let bytes = (PageQuery::MAX_BYTES / share).max(MIN_PAGE_BYTES);
+        let bytes = PageQuery::share_of_bytes(share);
         let mut failed = 0;
         for index in &self.active {
             let subscription = &mut self.subscriptions[*index as usize];
@@ -388,8 +388,6 @@ const READS_AT_ONCE: usize = 8;
 /// So many records of all its channels together, about, are asked for, with
 /// [`PageQuery::MAX_BYTES`] of payloads.
 const PAGE_RECORDS: usize = 128;
-/// What a channel of many has of that.
-const MIN_PAGE_BYTES: usize = 4 << 10;
 
 impl std::fmt::Debug for Cold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

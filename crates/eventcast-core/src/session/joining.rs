@@ -1,5 +1,6 @@
 //! What a log outside the hub has of channels that are to join a live session.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -180,13 +181,16 @@ impl Session {
         start: Start,
     ) -> impl Future<Output = Result<Joining, SubscribeError>> + Send + use<> {
         let limit = self.log.config.max_session_channels;
-        let named = self.subscriptions.iter().filter(|(_, s)| s.named).count();
-        let is_new = |channel: &&ChannelSelector| self.find(channel.as_str()).is_none();
-        let is_full = named + channels.iter().filter(is_new).count() > limit;
+        let is_full = start != Start::Live && {
+            let named = self.subscriptions.iter().filter(|(_, s)| s.named).count();
+            let names = channels.iter().map(ChannelSelector::as_str);
+            let new: HashSet<_> = names.filter(|name| self.find(name).is_none()).collect();
+            named + new.len() > limit
+        };
         let log = Arc::clone(&self.log);
         async move {
             // All of them would be asked about, and then refused.
-            if is_full && start != Start::Live {
+            if is_full {
                 return Err(SubscribeError::SessionFull { limit });
             }
             Joining::read(log, channels, start).await
