@@ -355,6 +355,24 @@ fn a_hub_that_closes_sends_all_that_it_has_and_says_goodbye() {
 }
 
 #[test]
+fn one_close_waits_for_another_and_goes_on_where_that_is_given_up() {
+    let (log, clock) = (MemoryLog::new(), ManualClock::new());
+    let (here, mut there, _ann) = busy(&log, &clock);
+    log.hold_messages();
+    let mut cx = Context::from_waker(Waker::noop());
+    {
+        let mut first = pin!(here.hub.close());
+        let mut second = pin!(here.hub.close());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+    }
+    log.release_messages();
+    poll_once(here.hub.close()).unwrap().unwrap();
+    there.pass(Duration::from_secs(11));
+    assert_eq!(there.members(), 0);
+}
+
+#[test]
 fn a_hub_closes_though_the_log_takes_no_messages() {
     for (fault, recover, expected) in [
         (

@@ -24,6 +24,8 @@ pub(crate) struct Chores {
     releasing: HashSet<Interest>,
     /// Messages to other nodes.
     outbox: VecDeque<Bytes>,
+    /// Somebody who closes the hub sends what is left.
+    is_sending: bool,
     /// The hub is closed, and nobody sends messages any more.
     sends_no_more: bool,
     /// The log is to be given time to maintain itself.
@@ -70,13 +72,11 @@ impl Remote {
     }
 
     /// Sends the messages that were left, as long as the log takes them: the others will find out by
-    /// themselves what they are not told. Another one that closes waits for the first.
-    pub(super) async fn empty_outbox(&self, clock: &dyn Clock, is_first: bool) {
-        let is_over = |_| self.chores.lock().sends_no_more.then_some(());
+    /// themselves what they are not told.
+    pub(super) async fn empty_outbox(&self, clock: &dyn Clock) {
         let mut sent = pin!(async {
-            if !is_first {
-                return self.retry.until(is_over).await;
-            }
+            // One after the other: who comes later must not let go of the log meanwhile.
+            let _sending = self.retry.until(|_| self.begin_sending()).await;
             while !self.is_stalled()
                 && let Some(message) = self.take_post()
                 && self.plane.broadcast(message).await.is_ok()
@@ -93,8 +93,11 @@ impl Remote {
         let mut chores = self.chores.lock();
         chores.sends_no_more = true;
         chores.outbox = VecDeque::new();
-        drop(chores);
-        self.retry.ring();
+    }
+
+    fn begin_sending(&self) -> Option<Sending<'_>> {
+        let was_sending = std::mem::replace(&mut self.chores.lock().is_sending, true);
+        (!was_sending).then(|| Sending(self))
     }
 
     fn take_post(&self) -> Option<Bytes> {
@@ -123,6 +126,16 @@ impl Remote {
     pub(super) async fn until_released(&self, interest: &Interest) {
         let is_free = |_| (!self.chores.lock().releasing.contains(interest)).then_some(());
         self.released.until(is_free).await;
+    }
+}
+
+/// The turn of one that closes the hub, also when it is given up.
+struct Sending<'a>(&'a Remote);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.chores.lock().is_sending = false;
+        self.0.retry.ring();
     }
 }
 

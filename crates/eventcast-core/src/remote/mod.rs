@@ -281,9 +281,9 @@ impl Hub {
     pub async fn close(&self) -> Result<(), BackplaneError> {
         match &self.log.remote {
             Some(remote) => {
-                let is_first = !remote.closed.swap(true, Ordering::AcqRel);
+                remote.closed.store(true, Ordering::Release);
                 self.presence().close();
-                remote.empty_outbox(&*self.log.config.clock, is_first).await;
+                remote.empty_outbox(&*self.log.config.clock).await;
                 remote.plane.close().await
             }
             None => Ok(()),
